@@ -58,6 +58,15 @@ format: setup ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+.PHONY: build
+build: $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv) ## Build the layer and the functions for Lambda into build/, without a container
+	UV=$(UV) $(PYTHON) deploy/package.py build build
+
+.PHONY: deploy
+deploy: build ## Build and deploy to AWS; asks for what it needs (DEPLOY_ARGS replaces --guided)
+	UV=$(abspath $(shell command -v $(UV))) SAM_CLI_TELEMETRY=0 $(SAM) build
+	SAM_CLI_TELEMETRY=0 $(SAM) deploy $(or $(DEPLOY_ARGS),--guided)
+
 .PHONY: clean
 clean: ## Remove everything the other targets made
 	rm -rf .venv .uv .aws-sam build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
