@@ -3,6 +3,9 @@
 It knows no AWS and no pipeline. Start at `YandexCloud`; every failure is a `CloudDesktopError` with a `next_step`.
 """
 
+from cloud_desktop.authorized_key import AuthorizedKey, AuthorizedKeyFromSecret
+from cloud_desktop.client import YandexCloud
+from cloud_desktop.credentials import ExchangedToken, FunctionContextToken, MetadataToken, token_source
 from cloud_desktop.endpoints import Endpoints
 from cloud_desktop.errors import (
     AlreadyExistsError,
@@ -30,11 +33,15 @@ from cloud_desktop.models import (
     QuotaLimit,
     Status,
 )
+from cloud_desktop.tokens import CachedToken, IamToken, StaticToken, TokenSource
 
 __all__ = [
     "AlreadyExistsError",
     "ApiError",
+    "AuthorizedKey",
+    "AuthorizedKeyFromSecret",
     "BadAnswerError",
+    "CachedToken",
     "CloudDesktopError",
     "Code",
     "ComputeImage",
@@ -44,15 +51,23 @@ __all__ = [
     "DesktopImage",
     "DesktopImageStatus",
     "Endpoints",
+    "ExchangedToken",
+    "FunctionContextToken",
+    "IamToken",
     "InvalidRequestError",
+    "MetadataToken",
     "NextStep",
     "NotFoundError",
     "OperatingSystem",
     "Operation",
     "OutOfTimeError",
     "QuotaLimit",
+    "StaticToken",
     "Status",
+    "TokenSource",
     "TransportError",
     "UnauthenticatedError",
+    "YandexCloud",
     "classify",
+    "token_source",
 ]

@@ -49,6 +49,7 @@ ANSWER_BYTES: Final = 32 * 1024 * 1024  # 1000 images with 64 full labels each a
 KEEPALIVE_SECONDS: Final = 60.0
 CONNECTIONS: Final = 8
 EXCERPT_LENGTH: Final = 120
+DETAIL_DEPTH: Final = 32  # details nested deeper than this are dropped
 MESSAGE_LENGTH: Final = 2000
 REQUEST_ID_LENGTH: Final = 128
 

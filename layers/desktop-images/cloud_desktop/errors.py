@@ -1,6 +1,6 @@
 """Everything that can go wrong, and what should happen next.
 
-    CloudDesktopError                 every error of this package; carries next_step
+    CloudDesktopError                 every error of this package; carries next_step and retry_after
     ├── ConfigurationError            a setting is missing or malformed                        STOP
     ├── InvalidRequestError           refused here, before anything was sent                   STOP
     ├── CredentialsError              no token could be had                            RETRY or WAIT
@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 
 class NextStep(StrEnum):
@@ -184,6 +184,8 @@ class CloudDesktopError(Exception):
     """Any failure of this package."""
 
     next_step: NextStep = NextStep.STOP
+    retry_after: float | None = None
+    """Seconds the server asks to wait; at most a day, None where it asks for nothing."""
 
 
 class ConfigurationError(CloudDesktopError):
@@ -218,7 +220,6 @@ class TransportError(CloudDesktopError):
     """No answer arrived."""
 
     next_step = NextStep.RETRY
-    retry_after: ClassVar[float | None] = None
 
     def __init__(
         self, problem: str, *, method: str, path: str, request_id: str | None = None, maybe_applied: bool = True
@@ -294,7 +295,6 @@ class ApiError(CloudDesktopError):
         self.path = path
         self.request_id = request_id
         self.retry_after = retry_after
-        """Seconds the server asks to wait; at most a day."""
         self.next_step = classify(code, message, details, http_status)
 
 
