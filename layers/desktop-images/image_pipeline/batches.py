@@ -1,0 +1,96 @@
+"""Queue records, one by one: a failing one is delivered again, the others are not.
+
+AWS takes the failing records' ids as an answer; Powertools' batch processor gives it. A Yandex trigger knows only the
+whole batch, so there the others are finished first and then the invocation fails: what comes again is found done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from image_pipeline.adapters import Adapters
+
+TIME_FOR_A_RECORD = 8.0
+"""Seconds that must be left for a record to be begun; without them it goes back to the queue untouched."""
+
+
+def is_sqs(event: object) -> bool:
+    """Whether the event is a batch of SQS."""
+    match event:
+        case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
+            return True
+    return False
+
+
+def is_message_queue(event: object) -> bool:
+    """Whether the event is a batch of Yandex Message Queue."""
+    match event:
+        case {"messages": [{"details": {"message": {"body": str()}}}, *_]}:
+            return True
+    return False
+
+
+def each_record(
+    adapters: Adapters, event: dict[str, Any], context: Any, handle: Callable[[dict[str, Any]], Any]
+) -> Any:
+    """Hand each record of a batch to `handle`, as an event of its own.
+
+    Returns the failed records' ids in the form that Lambda's queue trigger takes (`batchItemFailures`).
+
+    Raises:
+        BatchFailedError: on Yandex, after all records have had their turn, if one failed.
+    """
+
+    def attempt(record: dict[str, Any], wrap: str) -> None:
+        try:
+            if adapters.remaining() < TIME_FOR_A_RECORD:
+                raise NoTimeLeftError("no time is left for this record; it stays in the queue")
+            handle({wrap: [record]})
+        except Exception as error:
+            adapters.telemetry.fail("record_failed", error, message_id=_message_id(record))
+            adapters.telemetry.measure("RecordsFailed")
+            raise
+
+    if is_message_queue(event):
+        return _whole_batch(event["messages"], attempt)
+    from aws_lambda_powertools.utilities.batch import (  # noqa: PLC0415 - not on Yandex
+        BatchProcessor,
+        EventType,
+        process_partial_response,
+    )
+
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    return process_partial_response(
+        event=event,
+        record_handler=lambda record: attempt(record.raw_event, "Records"),
+        processor=processor,
+        context=context,
+    )
+
+
+class NoTimeLeftError(Exception):
+    """The invocation ends before the record could be done; nothing was begun."""
+
+
+class BatchFailedError(Exception):
+    """Some records of a batch failed; the queue gives all of them back."""
+
+
+def _whole_batch(records: list[dict[str, Any]], attempt: Callable[[dict[str, Any], str], None]) -> dict[str, int]:
+    failures: list[Exception] = []
+    for record in records:
+        try:
+            attempt(record, "messages")
+        except Exception as error:  # noqa: BLE001 - reported, and raised below for the whole batch
+            failures.append(error)
+    if failures:
+        raise BatchFailedError(f"{len(failures)} of {len(records)} records failed, the first with: {failures[0]}")
+    return {"processed": len(records)}
+
+
+def _message_id(record: dict[str, Any]) -> str:
+    details = record.get("details")
+    message = details.get("message") if isinstance(details, dict) else None
+    found = message.get("message_id") if isinstance(message, dict) else record.get("messageId")
+    return str(found or "")

@@ -1,0 +1,25 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.rig.aws import Aws, running_aws
+from tests.rig.pipeline import Rig
+
+settings.register_profile("project", deadline=None, derandomize=True)
+settings.load_profile("project")
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[Aws]:
+    with running_aws() as server:
+        yield server
+
+
+@pytest.fixture
+def rig(aws: Aws) -> Rig:
+    return Rig(aws)
