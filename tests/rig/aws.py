@@ -13,7 +13,8 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 REGION = "eu-central-1"
-CREDENTIALS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+ACCESS_KEY = "testing"
+SECRET_KEY = "testing"
 _numbers = itertools.count(1)
 
 
@@ -24,7 +25,7 @@ class Aws:
     url: str
 
     def client(self, service: Any) -> Any:
-        return boto3.session.Session(region_name=REGION, **CREDENTIALS).client(
+        return boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=REGION).client(
             service, endpoint_url=self.url, config=Config(retries={"total_max_attempts": 1})
         )
 
@@ -59,8 +60,8 @@ class Aws:
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"],
-            "AWS_SECRET_ACCESS_KEY": CREDENTIALS["aws_secret_access_key"],
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         }
 
 

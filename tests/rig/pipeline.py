@@ -1,4 +1,4 @@
-"""The whole pipeline in one process: real use cases, real client, real ledger; only the clock and the queue are ours."""
+"""The whole pipeline in one process: real use cases, client and ledger; only the clock and the queue are ours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cloud_desktop import Endpoints, YandexCloud
-from cloud_desktop.credentials import StaticToken
+from cloud_desktop.tokens import StaticToken
 from image_pipeline import wake_ups
 from image_pipeline.adapters import Adapters
 from image_pipeline.copies import Copy

@@ -119,7 +119,7 @@ def _say(adapters: Adapters, plan: Plan, retired: tuple[Copy, ...]) -> None:
         adapters.telemetry.log(
             "cleanup_judged",
             desktop_image_id=judgement.image_id,
-            name=judgement.name,
+            image_name=judgement.name,
             verdict=judgement.verdict.value,
             reasons=list(judgement.reasons),
         )

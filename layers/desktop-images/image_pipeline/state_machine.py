@@ -7,8 +7,8 @@
       no room left   WAITING_FOR_ROOM ◀───┘  └─▶ LOST       nothing is to be found any more
 
 A pending copy has a `step`, the one call that takes it further. The driver (`follow`) makes that call, hands the
-answer in as an observation, and carries the effects out: a wake-up *before* the row is stored, so that a copy that is stored as
-waiting always has a message on its way; metrics after.
+answer in as an observation, and carries the effects out: a wake-up *before* the row is stored, so that a copy that is
+stored as waiting always has a message on its way; metrics after.
 """
 
 from __future__ import annotations

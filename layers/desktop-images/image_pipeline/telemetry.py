@@ -24,9 +24,10 @@ class Telemetry:
     """
 
     def __init__(self, platform: Literal["aws", "yandex"] = "aws") -> None:
-        self.logger = Logger(service=os.environ.get("POWERTOOLS_SERVICE_NAME") or "desktop-images")
+        service = os.environ.get("POWERTOOLS_SERVICE_NAME") or "desktop-images"
+        self.logger = Logger(service=service)
         self._metrics = (
-            Metrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE, service="desktop-images")
+            Metrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE, service=service)
             if platform == "aws"
             else None
         )
@@ -56,7 +57,7 @@ class Telemetry:
             state=copy.state.value,
             reason=copy.reason,
             route=copy.route,
-            name=copy.name,
+            image_name=copy.name,
             generation=copy.generation,
             seq=copy.seq,
             operation_id=copy.operation_id,
