@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from local.host import Template
-from tests.template.conftest import expand, resolved
+from tests.template.conftest import KEYLESS_PARAMETERS, expand, resolved
 
 LEDGER = {
     ("dynamodb:GetItem", "<CopiesTable.Arn>"),
     ("dynamodb:PutItem", "<CopiesTable.Arn>"),
-    ("dynamodb:UpdateItem", "<CopiesTable.Arn>"),
     ("dynamodb:Query", "<CopiesTable.Arn>"),
     ("dynamodb:Scan", "<CopiesTable.Arn>"),
 }
 WAKE_UP = {("sqs:SendMessage", "<PollQueue.Arn>")}
 NOTICE = {("sns:Publish", "<NoticeTopic>")}
 FAILED_EVENT = {("sqs:SendMessage", "<EventsDeadLetterQueue.Arn>")}
+# What the functions ask for: one audience, the algorithm any verifier takes, and no longer than they need it.
+WEB_IDENTITY_LIMITS = {
+    "ForAllValues:StringEquals": {"sts:IdentityTokenAudience": KEYLESS_PARAMETERS["ServiceAccountId"]},
+    "StringEquals": {"sts:SigningAlgorithm": "RS256"},
+    "NumericLessThanEquals": {"sts:DurationSeconds": 300},
+}
 KEY = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:yandex/key-??????"
 
 
@@ -92,7 +97,7 @@ def test_nothing_is_granted_on_everything_but_the_one_call_that_has_no_resource(
             assert not any("*" in action for action in as_list(statement["Action"])), statement
             for resource in as_list(statement["Resource"]):
                 if resource == "*":
-                    assert statement["Condition"] == {"StringEquals": {"sts:SigningAlgorithm": "RS256"}}
+                    assert statement["Condition"] == WEB_IDENTITY_LIMITS
                     wide.add(statement["Action"])
                 elif "*" in resource:
                     assert resource == "<TrailBucket.Arn>/*"

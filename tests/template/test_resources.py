@@ -38,6 +38,8 @@ ENVIRONMENT = {
 METRICS = {
     "CopiesActive",
     "CopiesFailed",
+    "CopiesLost",
+    "CopiesRetired",
     "CopiesTimedOut",
     "OldestPendingCopySeconds",
     "SweepSelectedNothing",
@@ -171,7 +173,12 @@ def test_events_reach_the_copy_function(template: Template) -> None:
             "detail": {"bucket": {"name": ["<TrailBucket>"]}},
         },
         "CopyOnNewComputeImageFunctionAuditRecord": {
-            "detail": {"event_type": ["yandex.cloud.audit.compute.CreateImage"]}
+            "detail": {
+                "$or": [
+                    {"event_type": ["yandex.cloud.audit.compute.CreateImage"]},
+                    {"eventType": ["yandex.cloud.audit.compute.CreateImage"]},
+                ]
+            }
         },
     }
     for name in patterns:
@@ -223,6 +230,8 @@ def test_alarms_watch_outcomes_and_tell_somebody(template: Template) -> None:
         ("DesktopImages", "OldestPendingCopySeconds"),
         ("DesktopImages", "CopiesFailed"),
         ("DesktopImages", "CopiesTimedOut"),
+        ("DesktopImages", "CopiesLost"),
+        ("DesktopImages", "PolicyRejected"),
         ("DesktopImages", "SweepSelectedNothing"),
     }
     depths = {
