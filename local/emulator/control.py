@@ -12,16 +12,16 @@ from local.emulator.faults import Fault, Faults
 from local.emulator.status import Code, Refusal, bad_field
 from local.emulator.world import World
 
-_IMAGE_FIELDS: Mapping[str, str] = {
-    "folderId": "folder_id",
-    "name": "name",
-    "family": "family",
-    "labels": "labels",
-    "description": "description",
-    "status": "status",
-    "readyAfter": "ready_after",
-    "size": "size",
-    "id": "image_id",
+_IMAGE_FIELDS: Mapping[str, tuple[str, type | tuple[type, ...]]] = {
+    "folderId": ("folder_id", str),
+    "name": ("name", str),
+    "family": ("family", str),
+    "labels": ("labels", dict),
+    "description": ("description", str),
+    "status": ("status", str),
+    "readyAfter": ("ready_after", (int, float)),
+    "size": ("size", int),
+    "id": ("image_id", str),
 }
 
 
@@ -36,7 +36,10 @@ def control_api(world: World, faults: Faults) -> flask.Blueprint:
             raise bad_field(unknown[0], f"unknown field; the fields are {', '.join(_IMAGE_FIELDS)}")
         if not values.get("folderId"):
             raise bad_field("folderId", "is required")
-        image = world.add_compute_image(**{_IMAGE_FIELDS[name]: value for name, value in values.items()})
+        for name, value in values.items():
+            if not isinstance(value, _IMAGE_FIELDS[name][1]):
+                raise bad_field(name, f"has a value of the wrong type: {value!r}")
+        image = world.add_compute_image(**{_IMAGE_FIELDS[name][0]: value for name, value in values.items()})
         return wire.compute_image(image), 201
 
     @api.get("/state")

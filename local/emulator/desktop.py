@@ -80,7 +80,7 @@ class DesktopImages:
 
     def copy(self, request: CopyRequest, caller: Caller, outcome: Outcome = SUCCEEDS) -> Operation:
         """Start to copy a compute image; raises Refusal."""
-        with self._timeline.looking():
+        with self._timeline.looking() as now:
             if replayed := self._operations.replay("Copy", caller):
                 return replayed
             self._folders.check(request.folder_id)
@@ -90,7 +90,7 @@ class DesktopImages:
             image = DesktopImage(
                 id="",
                 folder_id=request.folder_id,
-                created_at=self._timeline.clock(),
+                created_at=now,
                 storage_size=source.storage_size,
                 min_disk_size=source.min_disk_size,
                 source_image_id=source.id,
@@ -99,7 +99,7 @@ class DesktopImages:
 
     def copy_from_desktop(self, request: CopyRequest, caller: Caller, outcome: Outcome = SUCCEEDS) -> Operation:
         """Start to make an image of a desktop, in the desktop's folder unless one is named; raises Refusal."""
-        with self._timeline.looking():
+        with self._timeline.looking() as now:
             if replayed := self._operations.replay("CopyFromDesktop", caller):
                 return replayed
             home = self._desktops.get(request.desktop_id)
@@ -109,7 +109,7 @@ class DesktopImages:
             image = DesktopImage(
                 id="",
                 folder_id=request.folder_id or home,
-                created_at=self._timeline.clock(),
+                created_at=now,
                 source_desktop_id=request.desktop_id,
             )
             return self._create("CopyFromDesktop", image, request, caller, outcome)

@@ -7,7 +7,8 @@ A kind belongs to one of these groups:
   connection ends in the middle of the answer).
 - Time: `latency` of `seconds`, then the request goes its way.
 - The answer: `answer` (HTTP `status` with a `body` and `retry_after`; `after_effect` if the request took effect),
-  `mangled` (the true answer with its body replaced or cut), `redirect` to `location`.
+  `mangled` (the true answer with its body replaced or cut), `hint` (the true answer with `retry_after`), `redirect` to
+  `location`.
 - A refusal of the service: `refusal` with `code`, and under names of their own the ones that matter: see REFUSALS.
 - The way an operation goes, decided when it is started: see OPERATION_KINDS.
 """
@@ -28,7 +29,7 @@ from local.emulator.records import SUCCEEDS, Outcome
 from local.emulator.status import Code, Refusal, quota_exceeded
 
 CONNECTION_KINDS = ("refused", "reset_before", "reset_after", "lost_answer", "short_answer")
-ANSWER_KINDS = ("latency", "answer", "mangled", "redirect", "refusal")
+ANSWER_KINDS = ("latency", "hint", "answer", "mangled", "redirect", "refusal")
 OPERATION_KINDS = (
     "operation_fails",
     "error_before_done",
@@ -37,9 +38,12 @@ OPERATION_KINDS = (
     "operation_forgotten",
     "image_stays_creating",
 )
+_AUTHORISED = "|".join(
+    f"* {prefix}/*" for prefix in ("cloud-desktop/v1", "operations", "compute/v1", "quota-manager/v1")
+)
 REFUSALS: Mapping[str, tuple[str, Refusal]] = {
-    "expired_token": ("*", Refusal(Code.UNAUTHENTICATED, "The token has expired")),
-    "forbidden": ("*", Refusal(Code.PERMISSION_DENIED, "Permission denied")),
+    "expired_token": (_AUTHORISED, Refusal(Code.UNAUTHENTICATED, "The token has expired")),
+    "forbidden": (_AUTHORISED, Refusal(Code.PERMISSION_DENIED, "Permission denied")),
     "quota_full": ("POST images:copy", quota_exceeded("vdi.desktopImages.count", 8, 8, 1)),
     "too_many_operations": (
         "POST images:copy",
@@ -60,7 +64,8 @@ class Fault:
     Attributes:
         kind: One of KINDS.
         route: `METHOD pattern`, where the shell pattern has to match the end of the route's template, for example
-            `POST images:copy`, `GET operations/*`, `* cloud-desktop/v1/*`. Empty: whatever the kind makes sense for.
+            `POST images:copy`, `GET operations/*`, `* cloud-desktop/v1/*`; several are joined by `|`. Empty: whatever
+            the kind makes sense for.
         times: How many requests it hits; None means every one.
         skip: So many matching requests go well before.
         seconds: Of latency, before a lost answer is given up, between `error` and `done` (0: 1 s), of CREATING after
@@ -68,7 +73,7 @@ class Fault:
         code: google.rpc code of `refusal` and of failing operations; by default UNAVAILABLE and INTERNAL.
         status: HTTP status of `answer`; of `redirect` where it is 3xx, else that is 307.
         body: Of `answer` and `mangled`: one of BODIES.
-        retry_after: The Retry-After header, however absurd.
+        retry_after: The Retry-After header of `answer` and `hint`, however absurd.
         after_effect: `answer` comes after the request took effect.
         location: Where `redirect` points; the path of the request is appended.
         looks: How many looks `fresh_operation_404` spoils.
@@ -99,10 +104,7 @@ class Fault:
         >>> Fault(kind="latency", route="GET operations/*").matches("GET /operations/{operationId}")
         True
         """
-        method, _, template = route.partition(" ")
-        wanted_method, _, pattern = (self.route or self._usual_route()).rpartition(" ")
-        fits = fnmatchcase(template, pattern) or fnmatchcase(template, f"*/{pattern}")
-        return fits and wanted_method in {"", "*", method}
+        return any(_fits(route, wanted) for wanted in (self.route or self._usual_route()).split("|"))
 
     def _usual_route(self) -> str:
         if self.kind in REFUSALS:
@@ -148,6 +150,14 @@ class Fault:
         if unknown := sorted(values.keys() - known):
             raise ValueError(f"a fault has no field {unknown[0]!r}; its fields are {', '.join(sorted(known))}")
         return cls(**{name: _READERS.get(name, str)(value) for name, value in values.items()})
+
+
+def _fits(route: str, wanted: str) -> bool:
+    method, _, template = route.partition(" ")
+    wanted_method, _, pattern = wanted.rpartition(" ")
+    return wanted_method in {"", "*", method} and (
+        fnmatchcase(template, pattern) or fnmatchcase(template, f"*/{pattern}")
+    )
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -64,6 +64,10 @@ class Answer:
         typed = [("Content-Type", content_type)] if content_type else []
         return Answer(self.status, (*kept, *typed, ("Content-Length", str(len(body)))), body)
 
+    def with_header(self, name: str, value: str) -> Answer:
+        """Return the answer with one header more."""
+        return Answer(self.status, (*self.headers, (name, value)), self.body)
+
 
 def run(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
     """Have a WSGI application answer one request, as a whole."""
@@ -132,6 +136,8 @@ class FaultyApp:
                 return self._true_answer(environ)
             case "mangled":
                 return _mangle(self._true_answer(environ), fault.body)
+            case "hint":
+                return self._true_answer(environ).with_header("Retry-After", fault.retry_after or "0")
             case "redirect":
                 status = fault.status if fault.status in range(300, 400) else HTTPStatus.TEMPORARY_REDIRECT
                 location = fault.location.rstrip("/") + environ["PATH_INFO"]
@@ -153,7 +159,7 @@ def _made_up(fault: Fault) -> Answer:
     code = fault.code or _CODE_OF_STATUS.get(fault.status, Code.UNKNOWN)
     answer = _json_answer(fault.status, Refusal(code, f"Emulated HTTP {fault.status}"))
     if fault.retry_after is not None:
-        answer = Answer(answer.status, (*answer.headers, ("Retry-After", fault.retry_after)), answer.body)
+        answer = answer.with_header("Retry-After", fault.retry_after)
     return _mangle(answer, fault.body)
 
 

@@ -195,7 +195,7 @@ class Identity:
             raise ExchangeRefused("invalid_request", "audience and subject_token are required")
         try:
             claims = self._verified(subject_token)
-        except (jwt.PyJWTError, KeyError) as error:
+        except jwt.PyJWTError as error:
             raise ExchangeRefused("invalid_grant", f"subject_token was not accepted: {error}") from None
         if flaw := self._time_flaw(claims):
             raise ExchangeRefused("invalid_grant", f"subject_token {flaw}")
@@ -207,9 +207,11 @@ class Identity:
         claims: dict[str, Any] = jwt.decode(
             token, options={"verify_signature": False, "require": ["iss", "sub", "aud", "exp"]}
         )
-        if self._issuers:
-            claims = self._issuers[claims["iss"]].verify(token)
-        return claims
+        if not self._issuers:
+            return claims
+        if claims["iss"] not in self._issuers:
+            raise ExchangeRefused("invalid_grant", f"no federation trusts the issuer {claims['iss']}")
+        return self._issuers[claims["iss"]].verify(token)
 
     def _time_flaw(self, claims: Mapping[str, Any]) -> str:
         now = self._clock().timestamp()

@@ -100,7 +100,8 @@ class Routes:
 
     def _latest_compute_image(self) -> Json:
         arguments = flask.request.args
-        family = fields.check_id("family", arguments.get("family", ""))
+        if not (family := arguments.get("family", "")):
+            raise bad_field("family", "is required")
         return wire.compute_image(self._world.compute.latest_by_family(arguments.get("folderId", ""), family))
 
     def _get_compute_image(self, image_id: str) -> Json:
