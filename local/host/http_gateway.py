@@ -19,7 +19,6 @@ from local.host.functions import HostClosedError, Invocation
 from local.host.http_events import HttpAnswer, HttpRequest, error_answer, to_answer, to_event
 
 _PARAMETER = re.compile(r"\{([^}+]+)(\+?)\}")
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
 MAXIMUM_BODY = 10 * 1024 * 1024  # API Gateway's payload limit
 
 
@@ -112,13 +111,15 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    error_content_type = "application/json"
+    error_message_format = '{"message": "%(message)s"}'
     disable_nagle_algorithm = True  # head and body are two writes; the second would wait 40 ms for an acknowledgement
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Say nothing: the functions log their requests."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("do_") and name[3:] in _METHODS:
+        if name.startswith("do_"):
             return self._serve
         raise AttributeError(name)
 

@@ -68,11 +68,17 @@ def period_seconds(expression: str) -> float | None:
 
 
 class Clockwork:
-    """Fires rates after each full period, the first time one period after the start, as EventBridge does."""
+    """Fires rates after each full period, the first time one period after the start, as EventBridge does.
 
-    def __init__(self, fire: Callable[[Schedule], object]) -> None:
+    Args:
+        fire: Called for each firing.
+        wait: Lets seconds pass and says whether to stop; until `close` by default.
+    """
+
+    def __init__(self, fire: Callable[[Schedule], object], wait: Callable[[float], bool] | None = None) -> None:
         self._fire = fire
         self._stopping = threading.Event()
+        self._wait = wait or self._stopping.wait
         self._threads: list[threading.Thread] = []
 
     def start(self, schedules: list[Schedule]) -> None:
@@ -92,5 +98,5 @@ class Clockwork:
             thread.join(timeout=5)
 
     def _run(self, schedule: Schedule, period: float) -> None:
-        while not self._stopping.wait(period):
+        while not self._wait(period):
             self._fire(schedule)

@@ -70,14 +70,21 @@ def test_a_failing_event_is_tried_again_and_then_kept(
     assert record["responsePayload"]["errorMessage"] == "asked to raise"
 
 
-def test_a_rate_fires_after_each_period() -> None:
+def test_a_rate_fires_after_each_period_and_a_cron_expression_only_by_hand() -> None:
     fired: list[str] = []
-    clockwork = Clockwork(lambda schedule: fired.append(schedule.name))
+    waited: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waited.append(seconds)
+        return len(waited) > 2
+
+    clockwork = Clockwork(lambda schedule: fired.append(schedule.name), wait)
     nightly = Schedule("nightly", "F", "cron(0 3 * * ? *)", "arn", None)
     hourly = Schedule("hourly", "F", "rate(1 hour)", "arn", None)
     clockwork.start([nightly, hourly])
     clockwork.close()
-    assert fired == []
+    assert fired == ["hourly", "hourly"]
+    assert waited == [3600, 3600, 3600]
 
 
 @pytest.mark.parametrize(("expression", "seconds"), [("rate(1 minute)", 60), ("rate(2 days)", 172_800)])

@@ -48,7 +48,9 @@ def test_path_parameters_are_decoded_and_literals_win(host: LocalHost) -> None:
     assert event["pathParameters"] == {"kind": "big"}
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/things:make"), ("POST", "/"), ("GET", "/things/a/b/c")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/things:make"), ("POST", "/"), ("GET", "/things/a/b/c"), ("BREW", "/")]
+)
 def test_what_the_template_does_not_route_is_not_found(host: LocalHost, method: str, path: str) -> None:
     answer = httpx.request(method, host.api_url + path)
     assert answer.status_code == HTTPStatus.NOT_FOUND

@@ -233,6 +233,7 @@ def test_alarms_watch_outcomes_and_tell_somebody(template: Template) -> None:
         ("DesktopImages", "CopiesLost"),
         ("DesktopImages", "PolicyRejected"),
         ("DesktopImages", "SweepSelectedNothing"),
+        ("DesktopImages", "SweepSelected"),
     }
     depths = {
         alarm["Dimensions"][0]["Value"] for alarm in alarms.values() if alarm["MetricName"].startswith("Approximate")
@@ -245,6 +246,13 @@ def test_alarms_watch_outcomes_and_tell_somebody(template: Template) -> None:
         assert alarm["Period"] * alarm["EvaluationPeriods"] <= 86_400
         if alarm["Namespace"] == "DesktopImages":
             assert alarm["Dimensions"] == [{"Name": "service", "Value": ENVIRONMENT["POWERTOOLS_SERVICE_NAME"]}]
+
+
+def test_silence_is_an_alarm_only_where_something_must_report(template: Template) -> None:
+    alarms = resolved(template, "AWS::CloudWatch::Alarm")
+    silent = {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"}
+    assert silent == {"SweepSilentAlarm"}
+    assert {alarm["TreatMissingData"] for alarm in alarms.values()} == {"breaching", "notBreaching"}
 
 
 def test_the_dashboard_shows_metrics_that_exist(template: Template) -> None:
