@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
 
 from local.emulator import wire
 from local.emulator.control import control_api
@@ -49,6 +50,11 @@ def create_app(world: World, faults: Faults | None = None) -> flask.Flask:
     return app
 
 
+def route_template(rule: Rule) -> str:
+    """Return a rule's path as the Yandex pages write it: `/operations/{operationId}`."""
+    return _PARAMETER.sub(_as_in_docs, rule.rule)
+
+
 def _router(app: flask.Flask) -> Any:
     def route_of(environ: WSGIEnvironment) -> str:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
@@ -56,7 +62,7 @@ def _router(app: flask.Flask) -> Any:
             rule, _ = app.url_map.bind_to_environ(environ).match(return_rule=True)
         except HTTPException:
             return f"{method} {path}"
-        return f"{method} {_PARAMETER.sub(_as_in_docs, rule.rule)}"
+        return f"{method} {route_template(rule)}"
 
     return route_of
 
