@@ -146,8 +146,8 @@ def check_fits(sizes: Sequence[int], what: str) -> None:
     """
     if sum(sizes) > LAMBDA_UNPACKED_LIMIT:
         raise PackagingError(
-            f"{what} and its layer unpack to {_megabytes(sum(sizes))}, Lambda takes "
-            f"{_megabytes(LAMBDA_UNPACKED_LIMIT)}; weigh the layer's dependencies in pyproject.toml again."
+            f"{what} and its layer unpack to {_size(sum(sizes))}, Lambda takes "
+            f"{_size(LAMBDA_UNPACKED_LIMIT)}; weigh the layer's dependencies in pyproject.toml again."
         )
 
 
@@ -167,12 +167,12 @@ def build(output: Path) -> None:
 
 def _pack_and_report(name: str, directory: Path, archive: Path) -> None:
     pack(directory, archive)
-    sizes = f"{_megabytes(unpacked_size(directory)):>9} unpacked {_megabytes(archive.stat().st_size):>9} zipped"
+    sizes = f"{_size(unpacked_size(directory)):>10} unpacked {_size(archive.stat().st_size):>10} zipped"
     sys.stdout.write(f"{name:<28}{sizes}  {archive}\n")
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / (1024 * 1024):.2f} MB"
+def _size(size: int) -> str:
+    return f"{size / 1024:.1f} KB" if size < 1024 * 1024 else f"{size / (1024 * 1024):.2f} MB"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from local.host.aws import LocalAws
 from local.host.functions import Function, FunctionError, HostClosedError, Invocation
-from local.host.host import LocalHost
+from local.host.host import DeadLetter, LocalHost
 from local.host.stack import Physical
 from local.host.template import Template, TemplateError
 
 __all__ = [
+    "DeadLetter",
     "Function",
     "FunctionError",
     "HostClosedError",

@@ -38,6 +38,7 @@ class LocalAws:
         self.endpoint = ""
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
+        self._session = _session()
         self._clients: dict[str, Any] = {}
         self._clients_lock = threading.Lock()
 
@@ -74,7 +75,7 @@ class LocalAws:
         """Return the boto3 client for `service`. Threads may share it; it ignores this machine's AWS settings."""
         with self._clients_lock:
             if service not in self._clients:
-                self._clients[service] = _session().client(
+                self._clients[service] = self._session.client(
                     service,  # type: ignore[call-overload]
                     endpoint_url=self.endpoint,
                     config=Config(proxies={}, retries={"total_max_attempts": 1}, max_pool_connections=32),
