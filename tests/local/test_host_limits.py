@@ -25,7 +25,7 @@ def impatient() -> Iterator[LocalHost]:
     host = LocalHost(
         template=FIXTURES / "template.yaml",
         parameters={"Greeting": "hello"},
-        properties={"EchoFunction": {"Timeout": 0.4}},
+        properties={"EchoFunction": {"Timeout": 1}},
         layer=FIXTURES / "layer",
         concurrency=2,
     )
@@ -38,7 +38,7 @@ def test_a_function_that_takes_too_long_is_stopped(impatient: LocalHost) -> None
     failed = impatient.invoke("EchoFunction", {"do": "hang"})
     assert failed.error is not None
     assert failed.error.type == "Sandbox.Timedout"
-    assert failed.error.message.endswith("Task timed out after 0.40 seconds")
+    assert failed.error.message.endswith("Task timed out after 1.00 seconds")
     assert failed.logs == ("echo {'do': 'hang'}",)
     again = impatient.invoke("EchoFunction", {})
     assert again.cold_start
