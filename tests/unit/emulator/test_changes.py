@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.emulator.status import Code
-from tests.unit.emulator.emulated_cloud import IMAGES, TARGET_FOLDER, EmulatedCloud
+from tests.unit.emulator.emulated_cloud import IMAGES, KEY, TARGET_FOLDER, EmulatedCloud
 
 
 @pytest.fixture
@@ -98,3 +98,12 @@ def test_images_of_a_denied_folder(cloud: EmulatedCloud, path: str) -> None:
     for method in ("GET", "DELETE"):
         assert cloud.call(method, path, status=403)["code"] == Code.PERMISSION_DENIED
     assert cloud.call("GET", f"{IMAGES}?folderId={TARGET_FOLDER}", status=403)["code"] == Code.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_a_key_repeats_a_change_as_well(cloud: EmulatedCloud, path: str, method: str) -> None:
+    body = {"updateMask": "name", "name": "new"} if method == "PATCH" else None
+    first = cloud.call(method, path, body, Idempotency_Key=KEY)
+    cloud.pass_time(1)
+    again = cloud.call(method, path, body, Idempotency_Key=KEY)
+    assert (again["id"], again["done"]) == (first["id"], True)

@@ -154,6 +154,14 @@ def test_a_source_becomes_ready_after_its_time(cloud: EmulatedCloud) -> None:
     assert cloud.copy(source.id)["id"]
 
 
+def test_what_happened_to_a_source_before_its_time_stays(cloud: EmulatedCloud) -> None:
+    broken, gone = cloud.source(ready_after=60), cloud.source(ready_after=60)
+    cloud.world.set_compute_status(broken.id, "ERROR")
+    cloud.world.remove_compute_image(gone.id)
+    cloud.pass_time(60)
+    assert [(image.id, image.status) for image in cloud.world.compute_images()] == [(broken.id, "ERROR")]
+
+
 def test_a_source_that_does_not_exist(cloud: EmulatedCloud) -> None:
     source = cloud.source()
     cloud.world.remove_compute_image(source.id)
