@@ -12,14 +12,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cloud_desktop import Endpoints, YandexCloud
-from cloud_desktop.tokens import StaticToken
+from cloud_desktop.tokens import IamToken
 from image_pipeline import wake_ups
 from image_pipeline.adapters import Adapters
+from image_pipeline.clean_up import CleanupReport, clean_up
 from image_pipeline.copies import Copy
+from image_pipeline.events import ImageAnnounced
 from image_pipeline.follow import wake
 from image_pipeline.ledger import Ledger
 from image_pipeline.notices import Notices
 from image_pipeline.policy import Policy, parse_policy
+from image_pipeline.start import Result, take_image
+from image_pipeline.sweep import SweepReport, sweep
 from image_pipeline.trail_files import TrailFiles
 from local.emulator.faults import Faults
 from local.emulator.transport import EmulatorTransport
@@ -104,6 +108,17 @@ class Record:
     def flush(self) -> None: ...
 
 
+class Tokens:
+    """A token source whose tokens the emulator issues, twelve hours of the test's clock each."""
+
+    def __init__(self, world: World, clock: Clock) -> None:
+        self._world = world
+        self._clock = clock
+
+    def token(self) -> IamToken:
+        return IamToken(self._world.issue_token(), self._clock() + timedelta(hours=12))
+
+
 class Rig:
     """Everything of one test."""
 
@@ -140,7 +155,7 @@ class Rig:
     def cloud(self) -> YandexCloud:
         return YandexCloud(
             Endpoints(**dict.fromkeys(Endpoints.__dataclass_fields__, ORIGIN)),
-            StaticToken(self.world.issue_token()),
+            Tokens(self.world, self.clock),
             transport=EmulatorTransport(self.world, self.faults),
             clock=self.clock,
             monotonic=self.clock.monotonic,
@@ -152,10 +167,26 @@ class Rig:
         defaults = {"folder_id": SOURCE, "name": "win11-20260801", "family": "win11-office"}
         return self.world.add_compute_image(**{**defaults, **fields}).id
 
+    def take(self, image_id: str) -> list[Result]:
+        """Announce an image, as one invocation."""
+        self.ledger.forget_snapshot()
+        return take_image(self.adapters, ImageAnnounced(image_id))
+
+    def sweep(self) -> SweepReport:
+        """Let the sweep's timer fire."""
+        self.ledger.forget_snapshot()
+        return sweep(self.adapters)
+
+    def clean_up(self) -> CleanupReport:
+        """Let the cleanup's timer fire."""
+        self.ledger.forget_snapshot()
+        return clean_up(self.adapters)
+
     def deliver_next(self) -> Copy | None:
         """Deliver the next message at its time."""
         due, wake_up = self.queue.take()
         self.clock.move_to(due)
+        self.ledger.forget_snapshot()
         return wake(self.adapters, wake_up)
 
     def settle(self, *, most: int = 500) -> None:

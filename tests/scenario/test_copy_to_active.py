@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from image_pipeline.copies import State, idempotency_key
-from image_pipeline.events import ImageAnnounced
-from image_pipeline.start import Outcome, take_image
+from image_pipeline.start import Outcome
 from tests.rig.pipeline import TARGET, Rig
 
 
 def test_a_selected_image_becomes_active(rig: Rig) -> None:
     image_id = rig.add_image()
 
-    [result] = take_image(rig.adapters, ImageAnnounced(image_id))
+    [result] = rig.take(image_id)
 
     assert result.outcome is Outcome.STARTED
     assert result.copy is not None
@@ -30,9 +29,9 @@ def test_a_selected_image_becomes_active(rig: Rig) -> None:
 def test_an_image_announced_again_is_not_copied_again(rig: Rig) -> None:
     image_id = rig.add_image()
     for _ in range(3):
-        take_image(rig.adapters, ImageAnnounced(image_id))
+        rig.take(image_id)
     rig.settle()
-    take_image(rig.adapters, ImageAnnounced(image_id))
+    rig.take(image_id)
     rig.settle()
 
     assert len(rig.world.desktop_images(TARGET)) == 1
@@ -42,7 +41,7 @@ def test_an_image_announced_again_is_not_copied_again(rig: Rig) -> None:
 def test_an_image_that_no_route_takes_is_left_alone_with_the_reason(rig: Rig) -> None:
     image_id = rig.add_image(family="ubuntu")
 
-    [result] = take_image(rig.adapters, ImageAnnounced(image_id))
+    [result] = rig.take(image_id)
 
     assert result.outcome is Outcome.SKIPPED
     assert result.reason == "family 'ubuntu' does not match 'win11-*'"
@@ -52,7 +51,7 @@ def test_an_image_that_no_route_takes_is_left_alone_with_the_reason(rig: Rig) ->
 def test_an_image_still_creating_is_waited_for(rig: Rig) -> None:
     image_id = rig.add_image(ready_after=300.0)
 
-    take_image(rig.adapters, ImageAnnounced(image_id))
+    rig.take(image_id)
     assert rig.row(image_id).state is State.WAITING_FOR_SOURCE
     rig.settle()
 
@@ -61,7 +60,7 @@ def test_an_image_still_creating_is_waited_for(rig: Rig) -> None:
 
 def test_the_key_is_that_of_the_intention(rig: Rig) -> None:
     image_id = rig.add_image()
-    [result] = take_image(rig.adapters, ImageAnnounced(image_id))
+    [result] = rig.take(image_id)
     assert result.copy is not None
 
     key = idempotency_key(result.copy)

@@ -66,6 +66,7 @@ class App:
         """Give the adapters for one invocation: its deadline, its token on Yandex, its id on every log line."""
         telemetry = self.adapters.telemetry
         telemetry.begin(function_request_id=getattr(context, "aws_request_id", None))
+        self.adapters.ledger.forget_snapshot()
         self._context_token.offer(getattr(context, "token", None))
         left = getattr(context, "get_remaining_time_in_millis", None)
         self._ends_at = time.monotonic() + left() / 1000 if callable(left) else math.inf

@@ -36,7 +36,7 @@ def begin(
         name=name or naming.render_name(route.target.name if route else "{name}", image),
         state=State.COPYING if ready else State.WAITING_FOR_SOURCE,
         reason="the source image is READY" if ready else f"the source image is {image.status}",
-        step=Step.SUBMIT if ready else Step.READ_SOURCE,
+        step=Step.CHECK_ROOM if ready else Step.READ_SOURCE,
         created_at=now,
         updated_at=now,
         since=now,
@@ -45,6 +45,7 @@ def begin(
         next_look_at=now,
         family=image.family,
         source_created_at=image.created_at,
+        source_size=image.storage_size,
         labels=naming.provenance(
             image, route=route.name if route else None, labels=route.target.labels if route else {}
         ),

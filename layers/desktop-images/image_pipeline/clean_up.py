@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cloud_desktop import DesktopImage, NotFoundError
-from image_pipeline import naming
 from image_pipeline.adapters import Adapters
-from image_pipeline.beginnings import adopt, retire
 from image_pipeline.copies import Copy, State, answer
 from image_pipeline.follow import follow
-from image_pipeline.retention import Judgement, Plan, Verdict, plan_answer, plan_cleanup
+from image_pipeline.planning import make_plan, mark_for_deletion
+from image_pipeline.retention import Judgement, Plan, Verdict, plan_answer
 
 NOT_OPTED_IN = (
     'Nothing was deleted: the policy says "cleanup": "plan". '
@@ -38,25 +36,13 @@ class CleanupReport:
         }
 
 
-def make_plan(adapters: Adapters) -> Plan:
-    """Return the plan for all target folders. Reads only: a list of each folder, and one call an image that is ours."""
-    policy = adapters.policy()
-    copies = list(adapters.ledger.copies())
-    made = {copy.desktop_image_id for copy in copies if copy.desktop_image_id}
-    images = [
-        _with_labels(adapters, image, made)
-        for folder_id in policy.target_folders
-        for image in adapters.cloud.desktop_images.list(folder_id)
-    ]
-    return plan_cleanup(images, copies, policy, adapters.clock())
-
-
 def clean_up(adapters: Adapters) -> CleanupReport:
     """Carry the plan out where the policy says `apply`; otherwise return it and say why nothing was done.
 
     Safe to repeat: an image that is being retired is no longer in the next plan. Each deletion is judged anew right
     before it is made, so an image pinned a second ago stays.
     """
+    _finish_what_was_begun(adapters)
     plan = make_plan(adapters)
     if adapters.policy().cleanup != "apply":
         _say(adapters, plan, ())
@@ -65,7 +51,7 @@ def clean_up(adapters: Adapters) -> CleanupReport:
     for judgement in plan.to_delete:
         if not adapters.has_time():
             break
-        copy = _retire(adapters, judgement)
+        copy = _retire_if_still_planned(adapters, judgement)
         if copy is not None:
             retired.append(copy)
     _say(adapters, plan, tuple(retired))
@@ -76,42 +62,20 @@ def clean_up(adapters: Adapters) -> CleanupReport:
     return CleanupReport(plan, applied=True, retired=tuple(retired), message=message)
 
 
-def _with_labels(adapters: Adapters, image: DesktopImage, made: set[str]) -> DesktopImage:
-    """Return the image with its labels, which a list may omit; pins and ownership stand in them."""
-    if image.labels or (image.id not in made and image.id in adapters.known_foreign):
-        return image
-    try:
-        read = adapters.cloud.desktop_images.get(image.id)
-    except NotFoundError:
-        return image
-    if image.id not in made and not naming.is_ours(read.labels):
-        adapters.known_foreign.add(image.id)
-    return read
+def _finish_what_was_begun(adapters: Adapters) -> None:
+    """Take up deletions that a run has marked and then died over, before it could ask for them."""
+    now = adapters.clock()
+    for row in list(adapters.ledger.copies()):
+        if row.state is State.RETIRING and row.operation_id is None and row.next_look_at and row.next_look_at < now:
+            follow(adapters, row)
 
 
-def _retire(adapters: Adapters, judgement: Judgement) -> Copy | None:
+def _retire_if_still_planned(adapters: Adapters, judgement: Judgement) -> Copy | None:
     now_says = next((j for j in make_plan(adapters).judgements if j.image_id == judgement.image_id), None)
     if now_says is None or now_says.verdict is not Verdict.DELETE:
         return None
-    copy = _row(adapters, judgement)
-    if copy is None or copy.state is not State.ACTIVE:
-        return None
-    going = retire(copy, "; ".join(now_says.reasons), adapters.clock()).model_copy(update={"version": copy.version + 1})
-    if not adapters.ledger.replace(going, expected_version=copy.version):
-        return None
-    return follow(adapters, going)
-
-
-def _row(adapters: Adapters, judgement: Judgement) -> Copy | None:
-    """Return the row of the image; an image that is ours by its labels alone gets one first."""
-    source = judgement.source_image_id
-    if source is None:
-        return None
-    row = adapters.ledger.get(judgement.folder_id, source)
-    if row is not None:
-        return row if row.desktop_image_id == judgement.image_id else None
-    adopted = adopt(adapters.cloud.desktop_images.get(judgement.image_id), adapters.clock())
-    return adopted if adapters.ledger.create(adopted) else None
+    going = mark_for_deletion(adapters, now_says)
+    return None if going is None else follow(adapters, going)
 
 
 def _say(adapters: Adapters, plan: Plan, retired: tuple[Copy, ...]) -> None:

@@ -47,6 +47,7 @@ class Step(StrEnum):
     READ_SOURCE = "READ_SOURCE"
     FIND_BY_NAME = "FIND_BY_NAME"  # before a request that may have been made already
     ADOPT_BY_NAME = "ADOPT_BY_NAME"  # the image must be there; if it is not, the copy ends
+    CHECK_ROOM = "CHECK_ROOM"
     SUBMIT = "SUBMIT"
     READ_OPERATION = "READ_OPERATION"
     READ_IMAGE = "READ_IMAGE"
@@ -87,6 +88,7 @@ class Copy(BaseModel):
     source_created_at: datetime | None = None
     active_at: datetime | None = None
     storage_size: int | None = Field(default=None, description="Bytes of the desktop image, once it is ACTIVE.")
+    source_size: int | None = Field(default=None, description="Bytes of the compute image: what the copy may need.")
     labels: dict[str, str] = Field(default_factory=dict)
     labels_refused: bool = False
     description: str = ""
@@ -94,6 +96,7 @@ class Copy(BaseModel):
 
     missing_looks: int = Field(default=0, description="Answers 'not found' in a row.")
     failures: int = Field(default=0, description="Operations that ended in a failure worth another try.")
+    quota_refused: bool = Field(default=False, description="The service has just said that the quota is full.")
     notice_due: bool = Field(default=False, description="A verdict is stored that has not been announced yet.")
     pinned: bool = Field(default=False, description="Pinned by an administrator: never retired.")
     reason_to_retire: str | None = Field(default=None, description="The plan's reasons, once the image is to go.")

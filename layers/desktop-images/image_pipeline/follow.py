@@ -12,6 +12,7 @@ from cloud_desktop import CloudDesktopError, ConfigurationError, NotFoundError, 
 from image_pipeline import wake_ups
 from image_pipeline.adapters import Adapters
 from image_pipeline.copies import Copy, Step, idempotency_key
+from image_pipeline.room_check import check_room
 from image_pipeline.state_machine import (
     CallFailed,
     ImageSeen,
@@ -58,7 +59,8 @@ def follow(adapters: Adapters, copy: Copy, *, seq: int = 0) -> Copy:
     for _ in range(MOST_STEPS):
         if copy.step is None:
             break
-        moved, effects = advance(copy, observe(adapters.cloud, copy), adapters.clock())
+        observation = check_room(adapters, copy) if copy.step is Step.CHECK_ROOM else observe(adapters.cloud, copy)
+        moved, effects = advance(copy, observation, adapters.clock())
         pause = next((effect.after for effect in effects if isinstance(effect, LookAgain)), None)
         update = {"version": copy.version + 1}
         if pause is not None:
@@ -121,8 +123,8 @@ def observe(cloud: YandexCloud, copy: Copy) -> Observation:
                 return OperationSeen(
                     cloud.desktop_images.delete(copy.desktop_image_id or "", idempotency_key=idempotency_key(copy))
                 )
-            case None:
-                raise ValueError(f"copy {copy.correlation_id} is {copy.state} and has nothing to observe")
+            case Step.CHECK_ROOM | None:
+                raise ValueError(f"copy {copy.correlation_id} at step {copy.step} asks nothing of the cloud")
     except (OutOfTimeError, ConfigurationError):
         raise
     except CloudDesktopError as error:

@@ -6,19 +6,33 @@ conditions of `attribute_not_exists`, `=` and AND (reference: YDB Document API, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from image_pipeline.copies import Copy
+from image_pipeline.occupancy import Occupancy
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 RESERVED = "#"
 """Folder ids that begin so belong to rows that are not copies, such as the record of a cleanup run."""
+
+
+class Snapshot:
+    """The copies at one moment, and what they take up of the quota."""
+
+    def __init__(self, copies: Iterable[Copy]) -> None:
+        self.rows = {copy.key: copy for copy in copies}
+        self.occupancy = Occupancy.of(self.rows.values())
+
+    def put(self, copy: Copy) -> None:
+        """Take a row as it is now."""
+        self.occupancy.change(self.rows.get(copy.key), copy)
+        self.rows[copy.key] = copy
 
 
 class Ledger:
@@ -32,6 +46,7 @@ class Ledger:
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
+        self._snapshot: Snapshot | None = None
 
     def get(self, folder_id: str, image_id: str) -> Copy | None:
         """Return the copy as it was last stored, by a consistent read."""
@@ -50,6 +65,16 @@ class Ledger:
     def replace(self, copy: Copy, *, expected_version: int) -> bool:
         """Store a copy over the version that it was made from. Returns False, and changes nothing, on any other."""
         return self._put(copy, "version = :expected", {":expected": {"N": str(expected_version)}})
+
+    def snapshot(self) -> Snapshot:
+        """Return all copies as one scan saw them, with this process's own writes since; scanned once an invocation."""
+        if self._snapshot is None:
+            self._snapshot = Snapshot(self.copies())
+        return self._snapshot
+
+    def forget_snapshot(self) -> None:
+        """Scan anew next time; called when an invocation begins."""
+        self._snapshot = None
 
     def copies(self, folder_id: str | None = None, *, after: tuple[str, str] | None = None) -> Iterator[Copy]:
         """Yield all copies, or those of one folder in the order of their image ids; only what comes after a key."""
@@ -82,6 +107,8 @@ class Ledger:
             if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
                 return False
             raise
+        if self._snapshot is not None:
+            self._snapshot.put(copy)
         return True
 
 

@@ -127,6 +127,10 @@ class Route(_Strict):
 class Quota(_Strict):
     """What the cloud allows: desktop images per cloud, system images not counted."""
 
+    cloud_id: FolderId | None = Field(
+        default=None,
+        description="Cloud that Quota Manager is asked about (role quota-manager.viewer); `null`: the numbers count.",
+    )
     images: Count = Field(default=8, description="Desktop images in the cloud.")
     bytes: Count = Field(default=2**40, description="Bytes of all desktop images in the cloud.")
 

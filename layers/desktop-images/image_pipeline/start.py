@@ -117,7 +117,7 @@ def _start_again(adapters: Adapters, ended: Copy, fresh: Copy) -> Result:
 
 def _as_left_by_a_crash(copy: Copy) -> Copy:
     """Return the copy as it is stored before its request is made: whoever finds it so must look for the image first."""
-    return copy.model_copy(update={"step": Step.FIND_BY_NAME}) if copy.step is Step.SUBMIT else copy
+    return copy.model_copy(update={"step": Step.FIND_BY_NAME}) if copy.step is Step.CHECK_ROOM else copy
 
 
 def _result(copy: Copy, outcome: Outcome) -> Result:

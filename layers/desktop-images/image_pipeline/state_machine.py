@@ -67,13 +67,21 @@ class ImageSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomSeen:
+    """Whether the quota has room for the copy; if not, the reason says what is being done about it."""
+
+    fits: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallFailed:
     """The step's call gave an error instead of an answer."""
 
     error: CloudDesktopError
 
 
-Observation = SourceSeen | NameSearched | OperationSeen | ImageSeen | CallFailed
+Observation = SourceSeen | NameSearched | RoomSeen | OperationSeen | ImageSeen | CallFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,8 @@ def advance(copy: Copy, observation: Observation, now: datetime) -> Move:
             return _source_seen(copy, status, now)
         case Step.FIND_BY_NAME | Step.ADOPT_BY_NAME, NameSearched(images):
             return _name_searched(copy, images, now)
+        case Step.CHECK_ROOM, RoomSeen(fits, reason):
+            return _room_seen(copy, now, reason, fits=fits)
         case Step.LABEL, _:
             return _active(copy, now)
         case _, OperationSeen(operation):
@@ -125,7 +135,7 @@ def advance(copy: Copy, observation: Observation, now: datetime) -> Move:
 def _source_seen(copy: Copy, status: str | None, now: datetime) -> Move:
     match status:
         case "READY":
-            return _proceed(copy, now, Step.SUBMIT, State.COPYING, "the source image is READY")
+            return _proceed(copy, now, Step.CHECK_ROOM, State.COPYING, "the source image is READY")
         case "ERROR" | "DELETING":
             return _end(copy, State.FAILED, f"the source image is in status {status}", now)
         case None:
@@ -140,7 +150,7 @@ def _name_searched(copy: Copy, images: tuple[DesktopImage, ...], now: datetime) 
         found = copy.model_copy(update={"desktop_image_id": own.id})
         return _proceed(found, now, Step.READ_IMAGE, State.COPYING, f"image {own.id} of this name is the copy")
     if copy.step is Step.FIND_BY_NAME:
-        return _proceed(copy, now, Step.SUBMIT, copy.state, copy.reason)
+        return _proceed(copy, now, Step.CHECK_ROOM, copy.state, copy.reason)
     if copy.operation_id:
         return _end(
             copy, State.LOST, f"operation {copy.operation_id} is forgotten and no image of the name exists", now
@@ -162,6 +172,7 @@ def _operation_seen(copy: Copy, operation: Operation, now: datetime) -> Move:
             "operation_id": operation.id,
             "missing_looks": 0,
             "desktop_image_id": copy.desktop_image_id or operation.image_id,
+            "quota_refused": False,
         }
     )
     if seen.state not in {State.COPYING, State.RETIRING}:
@@ -203,9 +214,9 @@ def _operation_failed(copy: Copy, operation: Operation, now: datetime) -> Move:
                 again.model_copy(update={"step": Step.DELETE}), now, reason, hint=schedule.retry_pause(again.failures)
             )
         return _stay(copy, reason, now)
-    again = again.model_copy(update={"step": Step.SUBMIT, "desktop_image_id": None})
+    again = again.model_copy(update={"step": Step.CHECK_ROOM, "desktop_image_id": None})
     if next_step is NextStep.PARK:
-        return _wait_for_room(again.model_copy(update={"failures": copy.failures}), reason, now)
+        return _quota_refused(again.model_copy(update={"failures": copy.failures}), reason, now)
     if next_step is NextStep.WAIT:
         again = again.model_copy(update={"failures": copy.failures})
         return _wait(_enter(again, State.WAITING_TO_RETRY, now), now, reason, hint=schedule.retry_pause(1))
@@ -272,7 +283,7 @@ def _submit_failed(copy: Copy, error: CloudDesktopError, reason: str, now: datet
         return _proceed(copy, now, Step.ADOPT_BY_NAME, State.COPYING, reason)
     match error.next_step:
         case NextStep.PARK:
-            return _wait_for_room(copy, reason, now)
+            return _quota_refused(copy, reason, now)
         case NextStep.WAIT:
             waiting = _enter(copy, State.WAITING_TO_RETRY, now)
             return _wait(waiting, now, reason, hint=error.retry_after, effects=_throttled(error))
@@ -306,14 +317,29 @@ def _throttled(error: CloudDesktopError) -> tuple[Effect, ...]:
     return (Measure("Throttled"),) if error.next_step is NextStep.WAIT else ()
 
 
-def _wait_for_room(copy: Copy, reason: str, now: datetime) -> Move:
-    entering = copy.state is not State.WAITING_FOR_ROOM
-    parked = _enter(copy.model_copy(update={"step": Step.SUBMIT}), State.WAITING_FOR_ROOM, now)
-    if entering:
-        parked = parked.model_copy(
-            update={"deadline_at": now + timedelta(seconds=schedule.ROOM_DEADLINE), "notice_due": True}
-        )
-    return _wait(parked, now, reason, effects=(Measure("WaitingForRoom"),) if entering else ())
+def _room_seen(copy: Copy, now: datetime, reason: str, *, fits: bool) -> Move:
+    seen = copy.model_copy(update={"quota_refused": False})
+    if fits:
+        # Stays WAITING_FOR_ROOM until the service has taken the request: it is the one to say that there is room.
+        return _proceed(seen, now, Step.SUBMIT, copy.state, copy.reason)
+    parked, effects = _park(seen, now)
+    moved, more = _wait(parked, now, reason)
+    return moved, (*effects, *more)
+
+
+def _quota_refused(copy: Copy, reason: str, now: datetime) -> Move:
+    """Take the refusal to the room check at once: it makes room where it may, and says what is waited for."""
+    parked, effects = _park(copy.model_copy(update={"quota_refused": True}), now)
+    moved, _ = _proceed(parked, now, Step.CHECK_ROOM, State.WAITING_FOR_ROOM, reason)
+    return moved, effects
+
+
+def _park(copy: Copy, now: datetime) -> Move:
+    parked = _enter(copy, State.WAITING_FOR_ROOM, now).model_copy(update={"step": Step.CHECK_ROOM})
+    if copy.state is State.WAITING_FOR_ROOM:
+        return parked, ()
+    deadline = now + timedelta(seconds=schedule.ROOM_DEADLINE)
+    return parked.model_copy(update={"deadline_at": deadline, "notice_due": True}), (Measure("WaitingForRoom"),)
 
 
 def _enter(copy: Copy, state: State, now: datetime) -> Copy:

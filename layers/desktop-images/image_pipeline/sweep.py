@@ -60,7 +60,7 @@ class SweepReport:
         if self.errors:
             return "Part of the sweep failed; the next one takes it up."
         if self.postponed:
-            return "Time ran out before every image was reached; the next sweep goes on."
+            return f"{self.postponed} selected images are left to the next sweep, for want of time or of room in the quota."
         if not self.selected:
             return (
                 f"No image was selected: {self.seen} were seen in the source folders, and no route takes any of them."
@@ -97,6 +97,7 @@ def _reported(report: SweepReport, folder_id: str) -> Iterator[None]:
 
 
 def _start_missing(adapters: Adapters, policy: Policy, folder_id: str, rows: Rows, report: SweepReport) -> None:
+    missing: list[tuple[ComputeImage, Route]] = []
     for image in adapters.cloud.compute_images.list(folder_id):
         report.seen += 1
         for route, reason in _decisions(image, policy, folder_id):
@@ -105,13 +106,18 @@ def _start_missing(adapters: Adapters, policy: Policy, folder_id: str, rows: Row
                 continue
             report.selected += 1
             row = rows.get((route.target.folder_id, image.id))
-            if row is not None and not _deserves_another_try(row, route):
-                report.already_there += 1
-            elif not adapters.has_time():
-                report.postponed += 1
+            if row is None or _deserves_another_try(row, route):
+                missing.append((image, route))
             else:
-                result = start(adapters, image, route, again=row is not None)
-                _note(result, rows, report)
+                report.already_there += 1
+    # The newest first, and no more than could ever be there at once: what is left over would only wait for room.
+    missing.sort(key=lambda pair: (pair[0].created_at is not None, pair[0].created_at, pair[0].id), reverse=True)
+    for image, route in missing:
+        if not adapters.has_time() or len(report.started) >= policy.quota.images:
+            report.postponed += 1
+            continue
+        again = (route.target.folder_id, image.id) in rows
+        _note(start(adapters, image, route, again=again), rows, report)
 
 
 def _decisions(image: ComputeImage, policy: Policy, folder_id: str) -> Iterator[tuple[Route | None, str]]:
