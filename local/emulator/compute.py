@@ -53,10 +53,10 @@ class ComputeImages:
                 raise Refusal(Code.NOT_FOUND, f"Family {family} has no image in folder {folder_id}")
             return max(found, key=lambda image: (image.created_at, image.id))
 
-    def all(self) -> tuple[ComputeImage, ...]:
+    def all(self) -> list[ComputeImage]:
         """Return every image in the order of creation."""
         with self._timeline.looking():
-            return tuple(self._images.values())
+            return list(self._images.values())
 
     def add(
         self,

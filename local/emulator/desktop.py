@@ -72,11 +72,11 @@ class DesktopImages:
             }
             return self._listing.page(query, seen)
 
-    def all(self, folder_id: str | None = None) -> tuple[DesktopImage, ...]:
+    def all(self, folder_id: str | None = None) -> list[DesktopImage]:
         """Return every image in the order of creation, without the system images."""
         with self._timeline.looking():
             own = (image for image in self._images.values() if not image.system)
-            return tuple(image for image in own if folder_id in {None, image.folder_id})
+            return [image for image in own if folder_id in {None, image.folder_id}]
 
     def copy(self, request: CopyRequest, caller: Caller, outcome: Outcome = SUCCEEDS) -> Operation:
         """Start to copy a compute image; raises Refusal."""

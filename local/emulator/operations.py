@@ -77,10 +77,10 @@ class Operations:
         operation = self.get(operation_id)
         raise Refusal(Code.FAILED_PRECONDITION, f"Operation {operation.id} cannot be cancelled")
 
-    def all(self) -> tuple[Operation, ...]:
+    def all(self) -> list[Operation]:
         """Return every operation in the order of creation, the forgotten ones too."""
         with self._timeline.looking():
-            return tuple(self._operations.values())
+            return list(self._operations.values())
 
     def forget(self, operation_id: str, *, key_too: bool = False) -> None:
         """Answer NOT_FOUND from now on; the work goes on. A replay still finds it by its key, unless `key_too`."""

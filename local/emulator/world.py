@@ -107,7 +107,7 @@ class World:
             created_at=created_at,
         )
 
-    def compute_images(self) -> tuple[ComputeImage, ...]:
+    def compute_images(self) -> list[ComputeImage]:
         """Return every compute image in the order of creation."""
         return self.compute.all()
 
@@ -119,7 +119,7 @@ class World:
         """Delete a compute image at once; copies of it that run go on."""
         self.compute.remove(image_id)
 
-    def desktop_images(self, folder_id: str | None = None) -> tuple[DesktopImage, ...]:
+    def desktop_images(self, folder_id: str | None = None) -> list[DesktopImage]:
         """Return every desktop image in the order of creation, without the system images."""
         return self.desktop.all(folder_id)
 
@@ -139,7 +139,7 @@ class World:
         """Create a desktop to make images of; returns its id."""
         return self.desktop.add_desktop(folder_id)
 
-    def operations(self) -> tuple[Operation, ...]:
+    def operations(self) -> list[Operation]:
         """Return every operation in the order of creation, the forgotten ones too."""
         return self.operation_service.all()
 

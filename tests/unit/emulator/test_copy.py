@@ -42,7 +42,7 @@ def test_a_copy_moves_with_the_clock_alone(cloud: EmulatedCloud) -> None:
     }
     [record] = cloud.world.desktop_images(TARGET_FOLDER)
     assert (record.source_image_id, record.operation_id) == (source.id, started["id"])
-    assert cloud.world.desktop_images("b1gelsewhere") == ()
+    assert cloud.world.desktop_images("b1gelsewhere") == []
 
 
 def test_the_end_is_dated_when_it_was_due_and_not_when_somebody_looked(cloud: EmulatedCloud) -> None:
@@ -109,7 +109,7 @@ def test_limits(cloud: EmulatedCloud, changes: dict[str, Any], field: str) -> No
     error = cloud.copy(status=400, **changes)
     assert error["code"] == Code.INVALID_ARGUMENT
     assert error["details"][0]["fieldViolations"][0]["field"] == field
-    assert cloud.world.desktop_images() == ()
+    assert cloud.world.desktop_images() == []
 
 
 def test_values_at_their_limits_are_taken(cloud: EmulatedCloud) -> None:

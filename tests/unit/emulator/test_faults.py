@@ -127,7 +127,7 @@ def test_operations_that_fail(cloud: EmulatedCloud, code: Code) -> None:
     cloud.pass_time(3)
     failed = cloud.operation(started["id"])
     assert (failed["done"], failed["error"]["code"], "response" in failed) == (True, code, False)
-    assert cloud.world.desktop_images() == ()
+    assert cloud.world.desktop_images() == []
 
 
 def test_an_error_before_done(cloud: EmulatedCloud) -> None:
@@ -139,7 +139,7 @@ def test_an_error_before_done(cloud: EmulatedCloud) -> None:
     assert cloud.world.desktop_images()[0].status == "CREATING"
     cloud.pass_time(10)
     assert cloud.operation(started["id"])["done"] is True
-    assert cloud.world.desktop_images() == ()
+    assert cloud.world.desktop_images() == []
 
 
 def test_done_with_neither(cloud: EmulatedCloud) -> None:
