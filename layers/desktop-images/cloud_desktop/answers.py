@@ -117,7 +117,8 @@ def read_answer(answer: Answer, call: Call, *, sent_id: str, secrets: tuple[str,
         ApiError: the API refused.
         BadAnswerError: the answer is not what the API documents.
     """
-    request_id = _request_id(answer.headers) or sent_id
+    named = _request_id(answer.headers, secrets)
+    request_id = named or sent_id
     text = answer.body.decode("utf-8", errors="replace")
     content = _parse(text)
     if answer.status in _SUCCESS and isinstance(content, dict):
@@ -126,14 +127,14 @@ def read_answer(answer: Answer, call: Call, *, sent_id: str, secrets: tuple[str,
         if not text.strip():
             content = {}
         if isinstance(content, dict):
-            raise _refusal(answer, call, content, request_id=request_id, secrets=secrets, now=now)
+            raise _refusal(answer, call, _redacted(content, secrets), named=named, sent_id=sent_id, now=now)
     redirected = answer.status in _REDIRECT
     raise BadAnswerError(
         "a redirect, which is not followed" if redirected else "without the JSON object that the API documents",
         http_status=answer.status,
         method=call.method,
         path=call.path,
-        request_id=redact(request_id, secrets),
+        request_id=request_id,
         excerpt="" if call.confidential or redirected else redact(" ".join(text.split()), secrets)[:EXCERPT_LENGTH],
         retry_after=server_wish(answer.headers, (), now),
     )
@@ -144,15 +145,14 @@ def _refusal(
     call: Call,
     content: Mapping[str, Any],
     *,
-    request_id: str,
-    secrets: tuple[str, ...],
+    named: str | None,
+    sent_id: str,
     now: datetime,
 ) -> ApiError:
-    content = _redacted(content, secrets)
     given = content.get("details")
     details = [detail for detail in given if isinstance(detail, dict)] if isinstance(given, list) else []
-    named = (content.get("message"), content.get("error_description"), content.get("error"))
-    message = next((text for text in named if isinstance(text, str) and text), "no message")
+    words = (content.get("message"), content.get("error_description"), content.get("error"))
+    message = next((text for text in words if isinstance(text, str) and text), "no message")
     code = _code(content.get("code"))
     if code is None:
         code = code_from_http(answer.status)
@@ -163,7 +163,7 @@ def _refusal(
         http_status=answer.status,
         method=call.method,
         path=call.path,
-        request_id=_request_id(answer.headers) or _request_id_detail(details) or request_id,
+        request_id=named or _request_id_detail(details) or sent_id,
         retry_after=server_wish(answer.headers, details, now),
     )
 
@@ -199,8 +199,8 @@ def _redacted(value: Any, secrets: tuple[str, ...], depth: int = 0) -> Any:
     return value
 
 
-def _request_id(headers: Mapping[str, str]) -> str | None:
-    return next((_plain(headers[name]) for name in REQUEST_ID_HEADERS if headers.get(name)), None)
+def _request_id(headers: Mapping[str, str], secrets: tuple[str, ...]) -> str | None:
+    return next((redact(_plain(headers[name]), secrets) for name in REQUEST_ID_HEADERS if headers.get(name)), None)
 
 
 def _request_id_detail(details: list[dict[str, Any]]) -> str | None:

@@ -60,12 +60,11 @@ def _timestamp(value: object) -> datetime:
 
 
 def _int64(value: Any) -> int:
-    if isinstance(value, str) and _INTEGER.fullmatch(value):
+    if (isinstance(value, str) and _INTEGER.fullmatch(value)) or (isinstance(value, float) and value.is_integer()):
         value = int(value)
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if not whole or isinstance(value, bool) or value not in _INT64:
+    if not isinstance(value, int) or isinstance(value, bool) or value not in _INT64:
         raise ValueError("is not a 64-bit integer")
-    return int(value)
+    return value
 
 
 def _enum_name(value: object) -> object:

@@ -75,17 +75,14 @@ class Wire:
         self, transport: HttpTransport | None = None, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._monotonic = monotonic
+        limits = httpx.Limits(
+            max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=KEEPALIVE_SECONDS
+        )
         self._client = httpx.Client(
-            transport=transport,
-            verify=httpx.create_ssl_context(),
+            transport=transport or httpx.HTTPTransport(verify=httpx.create_ssl_context(), limits=limits),
             trust_env=False,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            limits=httpx.Limits(
-                max_connections=CONNECTIONS,
-                max_keepalive_connections=CONNECTIONS,
-                keepalive_expiry=KEEPALIVE_SECONDS,
-            ),
         )
 
     def exchange(
