@@ -21,5 +21,5 @@ def aws() -> Iterator[Aws]:
 
 
 @pytest.fixture
-def rig(aws: Aws) -> Rig:
-    return Rig(aws)
+def rig() -> Rig:
+    return Rig()

@@ -30,6 +30,7 @@ from local.emulator.transport import EmulatorTransport
 from local.emulator.world import World
 from tests.rig.aws import Aws
 from tests.rig.clock import Clock
+from tests.rig.table import MemoryTable
 
 SOURCE = "b1gsource"
 TARGET = "b1gtarget"
@@ -120,15 +121,16 @@ class Tokens:
 
 
 class Rig:
-    """Everything of one test."""
+    """Everything of one test. Without `aws` the ledger is a table in memory."""
 
     def __init__(
         self,
-        aws: Aws,
+        aws: Aws | None = None,
         *,
         policy: str | None = None,
         world: Mapping[str, Any] | None = None,
         remaining: Callable[[], float] = lambda: math.inf,
+        wrap: Callable[[Any], Any] = lambda port: port,
     ) -> None:
         self.clock = Clock()
         self.world = World(clock=self.clock, **{"copy_seconds": 60, **(world or {})})
@@ -137,26 +139,34 @@ class Rig:
         self.mailbox = Mailbox()
         self.record = Record()
         self.policy: Policy = parse_policy(policy or policy_json())
-        self.ledger = Ledger(aws.client("dynamodb"), aws.table())
+        self.table: Any = aws.client("dynamodb") if aws else MemoryTable()
+        self._table_name = aws.table() if aws else "copies"
+        self._remaining = remaining
+        self._wrap = wrap
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new process: whatever was only in memory is gone."""
         telemetry: Any = self.record
-        queue: Any = self.queue
+        no_files: Any = None
+        self.ledger = Ledger(self._wrap(self.table), self._table_name)
         self.adapters = Adapters(
             cloud=self.cloud(),
             ledger=self.ledger,
-            queue=queue,
-            notices=Notices((self.mailbox,)),
+            queue=self._wrap(self.queue),
+            notices=Notices((self._wrap(self.mailbox),)),
             telemetry=telemetry,
-            trail_files=TrailFiles(lambda: aws.client("s3")),
+            trail_files=TrailFiles(lambda: no_files),
             policy=lambda: self.policy,
             clock=self.clock,
-            remaining=remaining,
+            remaining=self._remaining,
         )
 
     def cloud(self) -> YandexCloud:
         return YandexCloud(
             Endpoints(**dict.fromkeys(Endpoints.__dataclass_fields__, ORIGIN)),
             Tokens(self.world, self.clock),
-            transport=EmulatorTransport(self.world, self.faults),
+            transport=self._wrap(EmulatorTransport(self.world, self.faults)),
             clock=self.clock,
             monotonic=self.clock.monotonic,
             sleep=self.clock.sleep,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from image_pipeline.copies import State, idempotency_key
 from image_pipeline.start import Outcome
+from tests.rig.aws import Aws
 from tests.rig.pipeline import TARGET, Rig
 
 
@@ -24,6 +25,16 @@ def test_a_selected_image_becomes_active(rig: Rig) -> None:
     assert rig.mailbox.notices[0]["state"] == "ACTIVE"
     assert not row.notice_due
     assert rig.world.calls["POST /cloud-desktop/v1/images:copy"] == 1
+
+
+def test_the_same_on_the_wire_of_a_real_table(aws: Aws) -> None:
+    rig = Rig(aws)
+    image_id = rig.add_image()
+
+    rig.take(image_id)
+    rig.settle()
+
+    assert rig.row(image_id).state is State.ACTIVE
 
 
 def test_an_image_announced_again_is_not_copied_again(rig: Rig) -> None:

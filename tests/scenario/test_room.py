@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from image_pipeline.copies import State
-from tests.rig.aws import Aws
 from tests.rig.pipeline import SOURCE, TARGET, Rig, policy_json
 
 COPY = "POST /cloud-desktop/v1/images:copy"
@@ -21,9 +20,9 @@ def small_quota(cleanup: str, *, images: int = 2, min_age_days: float = 7) -> st
     return policy_json(routes=[route], cleanup=cleanup, quota={"images": images})
 
 
-def full_rig(aws: Aws, cleanup: str) -> tuple[Rig, list[str]]:
+def full_rig(cleanup: str) -> tuple[Rig, list[str]]:
     """A rig whose quota of two is full with images of ten and nine days."""
-    rig = Rig(aws, policy=small_quota(cleanup), world={"quota_images": 2})
+    rig = Rig(policy=small_quota(cleanup), world={"quota_images": 2})
     images = []
     for name in ("win11-1", "win11-2"):
         images.append(rig.add_image(name=name))
@@ -34,8 +33,8 @@ def full_rig(aws: Aws, cleanup: str) -> tuple[Rig, list[str]]:
     return rig, images
 
 
-def test_the_oldest_is_retired_and_the_copy_follows(aws: Aws) -> None:
-    rig, [oldest, newer] = full_rig(aws, "apply")
+def test_the_oldest_is_retired_and_the_copy_follows() -> None:
+    rig, [oldest, newer] = full_rig("apply")
     fresh = rig.add_image(name="win11-3")
 
     rig.take(fresh)
@@ -51,8 +50,8 @@ def test_the_oldest_is_retired_and_the_copy_follows(aws: Aws) -> None:
     assert [n["state"] for n in rig.mailbox.notices[2:]] == ["WAITING_FOR_ROOM", "RETIRED", "ACTIVE"]
 
 
-def test_under_plan_the_copy_waits_and_starts_by_itself_once_there_is_room(aws: Aws) -> None:
-    rig, [oldest, newer] = full_rig(aws, "plan")
+def test_under_plan_the_copy_waits_and_starts_by_itself_once_there_is_room() -> None:
+    rig, [oldest, newer] = full_rig("plan")
     fresh = rig.add_image(name="win11-3")
     rig.take(fresh)
     for _ in range(20):
@@ -74,8 +73,8 @@ def test_under_plan_the_copy_waits_and_starts_by_itself_once_there_is_room(aws: 
     assert sum(n["state"] == "WAITING_FOR_ROOM" for n in rig.mailbox.notices) == 1
 
 
-def test_two_copies_that_race_for_the_last_place_do_not_both_delete(aws: Aws) -> None:
-    rig = Rig(aws, policy=small_quota("apply", images=3, min_age_days=1), world={"quota_images": 3})
+def test_two_copies_that_race_for_the_last_place_do_not_both_delete() -> None:
+    rig = Rig(policy=small_quota("apply", images=3, min_age_days=1), world={"quota_images": 3})
     for number in range(3):
         rig.take(rig.add_image(name=f"win11-{number}"))
         rig.settle()
@@ -93,9 +92,9 @@ def test_two_copies_that_race_for_the_last_place_do_not_both_delete(aws: Aws) ->
 
 
 @pytest.mark.parametrize("cleanup", ["apply", "plan"])
-def test_a_refusal_of_the_service_takes_the_same_path(aws: Aws, cleanup: str) -> None:
+def test_a_refusal_of_the_service_takes_the_same_path(cleanup: str) -> None:
     """Images of others fill the quota, which the ledger cannot know."""
-    rig = Rig(aws, policy=small_quota(cleanup, images=3, min_age_days=1), world={"quota_images": 3})
+    rig = Rig(policy=small_quota(cleanup, images=3, min_age_days=1), world={"quota_images": 3})
     olds = [rig.add_image(name="win11-1"), rig.add_image(name="win11-2")]
     for image_id in olds:
         rig.take(image_id)
@@ -117,8 +116,8 @@ def test_a_refusal_of_the_service_takes_the_same_path(aws: Aws, cleanup: str) ->
         assert all(rig.row(image_id).state is State.ACTIVE for image_id in olds)
 
 
-def test_nothing_younger_than_the_minimum_age_goes_for_a_copy(aws: Aws) -> None:
-    rig = Rig(aws, policy=small_quota("apply"), world={"quota_images": 2})
+def test_nothing_younger_than_the_minimum_age_goes_for_a_copy() -> None:
+    rig = Rig(policy=small_quota("apply"), world={"quota_images": 2})
     for name in ("win11-1", "win11-2"):
         rig.take(rig.add_image(name=name))
         rig.settle()
@@ -130,9 +129,9 @@ def test_nothing_younger_than_the_minimum_age_goes_for_a_copy(aws: Aws) -> None:
     assert len(rig.world.desktop_images(TARGET)) == 2
 
 
-def test_quota_manager_is_asked_where_the_policy_names_a_cloud(aws: Aws) -> None:
+def test_quota_manager_is_asked_where_the_policy_names_a_cloud() -> None:
     policy = policy_json(quota={"cloud_id": "b1gcloud", "images": 8})
-    rig = Rig(aws, policy=policy, world={"quota_images": 0})
+    rig = Rig(policy=policy, world={"quota_images": 0})
     image_id = rig.add_image()
 
     rig.take(image_id)

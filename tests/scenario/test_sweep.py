@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from image_pipeline.copies import State
-from tests.rig.aws import Aws
 from tests.rig.pipeline import SOURCE, TARGET, Rig, policy_json
 
 
@@ -63,11 +62,9 @@ def test_the_queue_emptied_in_mid_flight_is_healed(rig: Rig) -> None:
     assert rig.row(image_id).state is State.ACTIVE
 
 
-def test_the_row_missing_while_the_image_exists_is_healed_without_a_second_copy(aws: Aws, rig: Rig) -> None:
+def test_the_row_missing_while_the_image_exists_is_healed_without_a_second_copy(rig: Rig) -> None:
     image_id = active(rig)
-    rig.adapters.ledger._client.delete_item(
-        TableName=rig.ledger._table, Key={"folder_id": {"S": TARGET}, "image_id": {"S": image_id}}
-    )
+    del rig.table.items[TARGET, image_id]
 
     report = rig.sweep()
 
@@ -85,7 +82,7 @@ def test_an_image_deleted_by_hand_is_lost_and_not_made_again(rig: Rig) -> None:
 
     assert (first.vanished, second.vanished) == (1, 0)
     assert rig.row(image_id).state is State.LOST
-    assert rig.world.desktop_images(TARGET) == ()
+    assert not rig.world.desktop_images(TARGET)
 
 
 def test_an_image_deleted_by_hand_while_it_is_copied_ends_in_a_verdict(rig: Rig) -> None:
@@ -126,13 +123,13 @@ def test_a_failure_is_tried_again_only_after_the_route_has_changed(rig: Rig) -> 
     assert rig.row(image_id).state is State.ACTIVE
 
 
-def test_history_is_left_alone_with_since(aws: Aws) -> None:
+def test_history_is_left_alone_with_since() -> None:
     route = {
         "name": "office",
         "source": {"folder_id": SOURCE, "since": "2026-08-02T00:00:00Z"},
         "target": {"folder_id": TARGET},
     }
-    rig = Rig(aws, policy=policy_json(routes=[route]))
+    rig = Rig(policy=policy_json(routes=[route]))
     rig.add_image(name="old")
     rig.clock.advance(days=2)
     new = rig.add_image(name="new")
@@ -143,12 +140,12 @@ def test_history_is_left_alone_with_since(aws: Aws) -> None:
     assert report.skipped == {"office: created": 1}
 
 
-def test_one_folder_without_permission_does_not_stop_the_others(aws: Aws) -> None:
+def test_one_folder_without_permission_does_not_stop_the_others() -> None:
     routes = [
         {"name": name, "source": {"folder_id": f"b1g{name}"}, "target": {"folder_id": TARGET}}
         for name in ("one", "two")
     ]
-    rig = Rig(aws, policy=policy_json(routes=routes))
+    rig = Rig(policy=policy_json(routes=routes))
     rig.world.deny_folder("b1gone")
     image_id = rig.add_image(folder_id="b1gtwo")
 

@@ -26,6 +26,17 @@ class CleanupReport:
     retired: tuple[Copy, ...]
     message: str
 
+    def summary(self) -> dict[str, Any]:
+        """Return what is kept of the run in the ledger: what went and was postponed, and the numbers."""
+        whole = plan_answer(self.plan)
+        named = {Verdict.DELETE.value, Verdict.POSTPONED.value}
+        return {
+            **{key: whole[key] for key in ("madeAt", "cleanup", "summary", "counts", "freedBytes", "quota")},
+            "applied": self.applied,
+            "message": self.message,
+            "images": [image for image in whole["images"] if image["verdict"] in named][:100],
+        }
+
     def answer(self) -> dict[str, Any]:
         """Return the report as `POST /cleanup` gives it."""
         return {
@@ -45,8 +56,7 @@ def clean_up(adapters: Adapters) -> CleanupReport:
     _finish_what_was_begun(adapters)
     plan = make_plan(adapters)
     if adapters.policy().cleanup != "apply":
-        _say(adapters, plan, ())
-        return CleanupReport(plan, applied=False, retired=(), message=NOT_OPTED_IN)
+        return _ended(adapters, CleanupReport(plan, applied=False, retired=(), message=NOT_OPTED_IN))
     retired: list[Copy] = []
     for judgement in plan.to_delete:
         if not adapters.has_time():
@@ -54,19 +64,18 @@ def clean_up(adapters: Adapters) -> CleanupReport:
         copy = _retire_if_still_planned(adapters, judgement)
         if copy is not None:
             retired.append(copy)
-    _say(adapters, plan, tuple(retired))
     left = len(plan.to_delete) - len(retired)
     message = f"{len(retired)} of {len(plan.to_delete)} images are being deleted."
     if left:
         message += f" {left} are left: they changed since the plan was made, or time ran out."
-    return CleanupReport(plan, applied=True, retired=tuple(retired), message=message)
+    return _ended(adapters, CleanupReport(plan, applied=True, retired=tuple(retired), message=message))
 
 
 def _finish_what_was_begun(adapters: Adapters) -> None:
     """Take up deletions that a run has marked and then died over, before it could ask for them."""
     now = adapters.clock()
     for row in list(adapters.ledger.copies()):
-        if row.state is State.RETIRING and row.operation_id is None and row.next_look_at and row.next_look_at < now:
+        if row.state is State.RETIRING and row.operation_id is None and row.next_look_at and row.next_look_at <= now:
             follow(adapters, row)
 
 
@@ -78,8 +87,8 @@ def _retire_if_still_planned(adapters: Adapters, judgement: Judgement) -> Copy |
     return None if going is None else follow(adapters, going)
 
 
-def _say(adapters: Adapters, plan: Plan, retired: tuple[Copy, ...]) -> None:
-    for judgement in plan.judgements:
+def _ended(adapters: Adapters, report: CleanupReport) -> CleanupReport:
+    for judgement in report.plan.judgements:
         adapters.telemetry.log(
             "cleanup_judged",
             desktop_image_id=judgement.image_id,
@@ -87,5 +96,7 @@ def _say(adapters: Adapters, plan: Plan, retired: tuple[Copy, ...]) -> None:
             verdict=judgement.verdict.value,
             reasons=list(judgement.reasons),
         )
-    adapters.telemetry.measure("CleanupPlanned", len(plan.to_delete))
-    adapters.telemetry.measure("CleanupStarted", len(retired))
+    adapters.telemetry.measure("CleanupPlanned", len(report.plan.to_delete))
+    adapters.telemetry.measure("CleanupStarted", len(report.retired))
+    adapters.ledger.keep_run(report.summary(), report.plan.made_at)
+    return report

@@ -6,7 +6,9 @@ conditions of `attribute_not_exists`, `=` and AND (reference: YDB Document API, 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 RESERVED = "#"
 """Folder ids that begin so belong to rows that are not copies, such as the record of a cleanup run."""
+RUNS = f"{RESERVED}cleanup-runs"
+KEPT_RUNS = timedelta(days=90)
 
 
 class Snapshot:
@@ -98,6 +102,27 @@ class Ledger:
             if not answer.get("LastEvaluatedKey"):
                 return
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def keep_run(self, report: dict[str, Any], made_at: datetime) -> None:
+        """Keep the report of a cleanup run for 90 days, where the table's time to live is switched on."""
+        item = {
+            "folder_id": {"S": RUNS},
+            "image_id": {"S": made_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")},
+            "report": {"S": json.dumps(report)},
+            "expires_at": {"N": str(int((made_at + KEPT_RUNS).timestamp()))},
+        }
+        self._client.put_item(TableName=self._table, Item=item)
+
+    def runs(self, most: int) -> list[dict[str, Any]]:
+        """Return the reports of the last cleanup runs, the newest first."""
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="folder_id = :folder",
+            ExpressionAttributeValues={":folder": {"S": RUNS}},
+            ScanIndexForward=False,
+            Limit=most,
+        )
+        return [json.loads(item["report"]["S"]) for item in answer["Items"]]
 
     def _put(self, copy: Copy, condition: str, values: dict[str, Any]) -> bool:
         given: dict[str, Any] = {"ExpressionAttributeValues": values} if values else {}

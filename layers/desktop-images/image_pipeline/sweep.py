@@ -60,7 +60,7 @@ class SweepReport:
         if self.errors:
             return "Part of the sweep failed; the next one takes it up."
         if self.postponed:
-            return f"{self.postponed} selected images are left to the next sweep, for want of time or of room in the quota."
+            return f"{self.postponed} selected images are left to the next sweep, for want of time or of room."
         if not self.selected:
             return (
                 f"No image was selected: {self.seen} were seen in the source folders, and no route takes any of them."
