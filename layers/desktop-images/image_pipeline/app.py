@@ -42,7 +42,8 @@ class App:
         self._context_token = FunctionContextToken()
         self._ends_at = math.inf
         telemetry = Telemetry(self.settings.platform)
-        client = _clients(environ)
+        self._opened: list[Any] = []
+        client = self.client = _clients(environ, self._opened)
         self.adapters = Adapters(
             cloud=YandexCloud.from_environment(
                 environ,
@@ -62,9 +63,14 @@ class App:
         )
 
     @contextmanager
-    def invocation(self, context: Any) -> Iterator[Adapters]:
-        """Give the adapters for one invocation: its deadline, its token on Yandex, its id on every log line."""
+    def invocation(self, context: Any, *, quiet: bool = False) -> Iterator[Adapters]:
+        """Give the adapters for one invocation: its deadline, its token on Yandex, its id on every log line.
+
+        `quiet` is for a person at a terminal, who sees errors themselves: nothing is logged, no metric is written.
+        """
         telemetry = self.adapters.telemetry
+        if quiet:
+            telemetry.hush()
         telemetry.begin(function_request_id=getattr(context, "aws_request_id", None))
         self.adapters.ledger.forget_snapshot()
         self._context_token.offer(getattr(context, "token", None))
@@ -77,6 +83,12 @@ class App:
             raise
         finally:
             telemetry.flush()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.adapters.cloud.close()
+        for client in self._opened:
+            client.close()
 
     def _remaining(self) -> float:
         return self._ends_at - time.monotonic()
@@ -94,17 +106,25 @@ def app(environ: Mapping[str, str] | None = None) -> App:
     environ = os.environ if environ is None else environ
     settings = tuple(sorted((name, value) for name, value in environ.items() if name.startswith(_RELEVANT)))
     if settings not in _built:
-        _built.clear()
+        forget_app()
         _built[settings] = App(dict(environ))
     return _built[settings]
 
 
-def _clients(environ: Mapping[str, str]) -> Any:
+def forget_app() -> None:
+    """Close what the process has built; the next call of `app` builds anew."""
+    while _built:
+        _built.popitem()[1].close()
+
+
+def _clients(environ: Mapping[str, str], opened: list[Any]) -> Any:
     session = boto3.session.Session(region_name=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None)
 
     @cache
     def client(service: Any) -> Any:
-        return session.client(service, config=_AWS_CALLS)
+        made = session.client(service, config=_AWS_CALLS)
+        opened.append(made)
+        return made
 
     return client
 

@@ -73,6 +73,11 @@ class Telemetry:
         unit = MetricUnit.Seconds if metric.endswith("Seconds") else MetricUnit.Count
         self._metrics.add_metric(name=metric, unit=unit, value=value)
 
+    def hush(self) -> None:
+        """Log nothing and keep no metrics: whoever asked for this sees the errors themselves."""
+        self.logger.setLevel("CRITICAL")
+        self._metrics = None
+
     def flush(self) -> None:
         """Write the metrics gathered since the last flush, if there are any."""
         if self._metrics is not None and self._metrics.metric_set:
