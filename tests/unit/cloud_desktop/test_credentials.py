@@ -115,6 +115,7 @@ def test_an_authorized_key_is_exchanged_for_a_token(as_file: bool, tmp_path: Pat
         (key_json(private_key=pem(ec.generate_private_key(ec.SECP256R1()))), "not an RSA key"),
         (key_json(private_key=pem(rsa.generate_private_key(65537, 1024))), "not an RSA key"),  # noqa: S505
     ],
+    ids=lambda value: value if value.startswith(("does", "lacks", "not")) else "key",
 )
 def test_a_malformed_key_is_refused_at_once_and_never_shown(text: str, problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem) as caught:
