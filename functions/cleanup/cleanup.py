@@ -16,10 +16,10 @@ def handler(event: Any, context: Any) -> Any:
     """Answer a call, or carry the plan out when the timer fires. Safe to repeat."""
     with app().invocation(context) as adapters:
         if http_events.is_http(event):
-            from image_pipeline.http_api import cleanup_api, resolve  # noqa: PLC0415 - only HTTP calls pay for the router
+            from image_pipeline import http_api, http_router  # noqa: PLC0415 - only HTTP calls pay for the router
 
             call = http_events.to_format_2(event, default_path=PATHS)
-            return resolve(cleanup_api(adapters), call, context, adapters.telemetry)
+            return http_router.resolve(http_api.CLEANUP_API, call, context, adapters)
         if TimerFired() not in read_event(event).intents:
             raise UnknownEventError('cleanup is called by a timer, by {"action": "cleanup"} or over HTTP')
         return clean_up(adapters).answer()

@@ -16,8 +16,8 @@ def handler(event: Any, context: Any) -> Any:
     """Follow the copies of a batch of wake-ups. Pending is success: the successor is sent before this returns."""
     with app().invocation(context) as adapters:
         if http_events.is_http(event):
-            from image_pipeline.http_api import poll_api, resolve  # noqa: PLC0415 - only HTTP calls pay for the router
+            from image_pipeline import http_api, http_router  # noqa: PLC0415 - only HTTP calls pay for the router
 
             call = http_events.to_format_2(event, default_path=PATHS)
-            return resolve(poll_api(adapters), call, context, adapters.telemetry)
+            return http_router.resolve(http_api.POLL_API, call, context, adapters)
         return batches.each_record(adapters, event, context, lambda part: wake(adapters, read_wake_up(part)))

@@ -1,188 +1,211 @@
-"""The HTTP API: one router a function, the same on API Gateway and on a Yandex function or gateway."""
+"""The calls of the HTTP API: one router a function, the same on API Gateway and on a Yandex function or gateway."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoSuchRouteError
-from aws_lambda_powertools.event_handler.openapi.exceptions import RequestUnsupportedContentType, RequestValidationError
+from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from cloud_desktop import Code
-from image_pipeline.adapters import Adapters
-from image_pipeline.clean_up import CleanupReport, clean_up, make_plan
+from image_pipeline.clean_up import clean_up
 from image_pipeline.copies import Copy, State, answer
-from image_pipeline.http_errors import HTTP_STATUS, HttpError, status_body, to_http_error
-from image_pipeline.http_models import CopiesAnswer, CopyAnswer, CopyRequest, Identifier, StatusAnswer, SweepAnswer
+from image_pipeline.http_errors import HttpError, bad_request
+from image_pipeline.http_models import (
+    CleanupAnswer,
+    CopiesAnswer,
+    CopyAnswer,
+    CopyRequest,
+    Identifier,
+    OperationAnswer,
+    PlanAnswer,
+    Status,
+    SweepAnswer,
+)
+from image_pipeline.http_router import JSON, adapters_of, new_router
+from image_pipeline.page_tokens import page_token, read_page_token
+from image_pipeline.planning import make_plan
 from image_pipeline.retention import plan_answer, plan_table
 from image_pipeline.start import route_for, start
 from image_pipeline.sweep import sweep
-from image_pipeline.telemetry import Telemetry
 
-JSON = "application/json"
-_ERRORS: dict[int, Any] = {
-    status: {"description": text, "content": {JSON: {"model": StatusAnswer}}}
-    for status, text in (
-        (400, "The request is not valid"),
-        (403, "Cloud Desktop or Compute refuses access"),
-        (404, "There is no such thing"),
-        (429, "The cloud asks to wait"),
-        (500, "A fault on this side; the log has the reason"),
-        (503, "The cloud, the ledger or the queue cannot be reached"),
-    )
+TEXT = "text/plain; charset=utf-8"
+_ERRORS: Mapping[int, str] = {
+    400: "The request is not valid; `details` names the fields",
+    403: "Compute Cloud or Cloud Desktop refuses access to this stack",
+    404: "There is no such thing",
+    409: "There is another one already",
+    429: "Compute Cloud or Cloud Desktop asks to wait",
+    500: "A fault on this side; the log has the reason",
+    503: "The cloud, the ledger or the queue cannot be reached; try again",
+    504: "Time ran out; try again",
 }
+_OF_THE_CLOUD = (403, 404, 429, 500, 503, 504)
+_OF_THE_LEDGER = (500, 503)
 
 
-def _router(title: str) -> APIGatewayHttpResolver:
-    api = APIGatewayHttpResolver(enable_validation=True)
-    api.title = title  # type: ignore[attr-defined]
-
-    @api.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
-    def invalid(error: RequestValidationError) -> Response[str]:
-        problems = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()[:5]]
-        return _error(HttpError(Code.INVALID_ARGUMENT, "; ".join(problems)))
-
-    @api.exception_handler(RequestUnsupportedContentType)  # type: ignore[untyped-decorator]
-    def not_json(_: RequestUnsupportedContentType) -> Response[str]:
-        return _error(HttpError(Code.INVALID_ARGUMENT, "the body must be JSON, with Content-Type: application/json"))
-
-    @api.not_found
-    def no_route(_: NoSuchRouteError) -> Response[str]:
-        event = api.current_event
-        return _error(HttpError(Code.NOT_FOUND, f"there is no {event.http_method} {event.path} here"))
-
-    return api
+def _responses(description: str, content: dict[str, Any], *errors: int, status: int = 200) -> dict[int, Any]:
+    return {
+        status: {"description": description, "content": content},
+        **{error: {"description": _ERRORS[error], "content": {JSON: {"model": Status}}} for error in sorted(errors)},
+    }
 
 
-def copy_api(adapters: Adapters) -> APIGatewayHttpResolver:
-    """Return the calls of copy-on-new-compute-image."""
-    api = _router("copy-on-new-compute-image")
-
-    @api.post("/images:copy", status_code=202, summary="Copy a compute image", tags=["copies"], responses=_ERRORS)
-    def copy_image(request: CopyRequest) -> CopyAnswer:
-        """Begin the copy, or return the one there is; an ended one that did not succeed is made again."""
-        image = adapters.cloud.compute_images.get(request.imageId)
-        route = route_for(adapters, image, request.folderId)
-        if route is None and request.folderId is None:
-            raise HttpError(
-                Code.INVALID_ARGUMENT, f"no route takes image {image.id}; give folderId, or change the policy"
-            )
-        result = start(adapters, image, route, folder_id=request.folderId, name=request.name, again=True)
-        if result.copy is None:
-            raise HttpError(Code.FAILED_PRECONDITION, f"image {image.id} cannot be copied: {result.reason}")
-        return _copy_answer(result.copy)
-
-    @api.post("/sweep", summary="Compare the world with the policy now", tags=["copies"], responses=_ERRORS)
-    def sweep_now() -> SweepAnswer:
-        """Start what is missing, wake what is asleep too long, and say so."""
-        report: Any = sweep(adapters).answer()
-        return report  # type: ignore[no-any-return]
-
-    return api
+COPY_API = new_router()
+POLL_API = new_router()
+CLEANUP_API = new_router()
 
 
-def poll_api(adapters: Adapters) -> APIGatewayHttpResolver:
-    """Return the calls of poll-operation."""
-    api = _router("poll-operation")
-
-    @api.get("/copies", summary="List copies", tags=["copies"], responses=_ERRORS)
-    def list_copies(
-        state: Annotated[State | None, Query(description="Only copies in this state.")] = None,
-        folderId: Annotated[Identifier | None, Query(description="Only copies to this folder.")] = None,  # noqa: N803
-        pageSize: Annotated[int, Query(ge=1, le=1000)] = 100,  # noqa: N803
-        pageToken: Annotated[str | None, Query(max_length=500)] = None,  # noqa: N803
-    ) -> CopiesAnswer:
-        """Return copies, page by page."""
-        page: list[CopyAnswer] = []
-        last: Copy | None = None
-        for copy in adapters.ledger.copies(folderId, after=_after(pageToken, folderId)):
-            if state is not None and copy.state is not state:
-                continue
-            if len(page) == pageSize and last is not None:
-                token = base64.urlsafe_b64encode(json.dumps(last.key).encode()).decode()
-                return {"copies": page, "nextPageToken": token}
-            page.append(_copy_answer(copy))
-            last = copy
-        return {"copies": page}
-
-    @api.get("/copies/<folder_id>/<image_id>", summary="Get a copy", tags=["copies"], responses=_ERRORS)
-    def get_copy(
-        folder_id: Annotated[Identifier, Path(description="Target folder.")],
-        image_id: Annotated[Identifier, Path(description="Source compute image.")],
-    ) -> CopyAnswer:
-        """Return one copy."""
-        copy = adapters.ledger.get(folder_id, image_id)
-        if copy is None:
-            raise HttpError(Code.NOT_FOUND, f"there is no copy of image {image_id} in folder {folder_id}")
-        return _copy_answer(copy)
-
-    @api.get("/operations/<operation_id>", summary="Get an operation", tags=["operations"], responses=_ERRORS)
-    def get_operation(
-        operation_id: Annotated[Identifier, Path(description="Operation of Cloud Desktop.")],
-    ) -> dict[str, Any]:
-        """Return the operation as Cloud Desktop has it."""
-        operation = adapters.cloud.operations.get(operation_id)
-        return operation.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"poll_after"})
-
-    return api
+@COPY_API.post(
+    "/images:copy",
+    operation_id="copyImage",
+    summary="Copy a compute image",
+    tags=["copies"],
+    status_code=202,
+    responses=_responses(
+        "The copy. Its state may be FAILED already: `reason` says why, such as a folder this stack may not write to",
+        {JSON: {"model": CopyAnswer}},
+        *(400, 409, *_OF_THE_CLOUD),
+        status=202,
+    ),
+    description="Begins the copy of a compute image and follows it to its end. Safe to repeat: the same request gives "
+    "the copy that there is. A copy that ended without success is made again.",
+)
+def _copy_image(request: CopyRequest) -> dict[str, Any]:
+    adapters = adapters_of(COPY_API)
+    image = adapters.cloud.compute_images.get(request.image_id)
+    route = route_for(adapters, image, request.folder_id)
+    if route is None and request.folder_id is None:
+        raise bad_request([("folderId", f"needed, since no route takes image {image.id}")])
+    result = start(adapters, image, route, folder_id=request.folder_id, name=request.name, again=True)
+    copy = result.copy
+    if copy is None:
+        raise HttpError(Code.FAILED_PRECONDITION, f"image {image.id} cannot be copied: {result.reason}")
+    if request.name not in {None, copy.name}:
+        raise HttpError(
+            Code.ALREADY_EXISTS,
+            f"image {image.id} is copied to folder {copy.folder_id} as {copy.name!r} already ({copy.state}); "
+            "there is one copy of an image in a folder",
+        )
+    return answer(copy)
 
 
-def cleanup_api(adapters: Adapters) -> APIGatewayHttpResolver:
-    """Return the calls of cleanup."""
-    api = _router("cleanup")
-
-    @api.get("/cleanup", summary="Show the cleanup plan", tags=["cleanup"], responses=_ERRORS)
-    def show_plan() -> Response[Any]:
-        """Return every image with its verdict and reasons; as a table for `Accept: text/plain`."""
-        plan = make_plan(adapters)
-        if "text/plain" in (api.current_event.headers.get("accept") or ""):
-            return Response(200, "text/plain; charset=utf-8", plan_table(plan))
-        return Response(200, JSON, plan_answer(plan))
-
-    @api.post("/cleanup", summary="Carry the cleanup plan out", tags=["cleanup"], responses=_ERRORS)
-    def carry_out() -> dict[str, Any]:
-        """Delete what the plan says, where the policy says `apply`; otherwise say why nothing was done."""
-        report: CleanupReport = clean_up(adapters)
-        return report.answer()
-
-    return api
+@COPY_API.post(
+    "/sweep",
+    operation_id="sweep",
+    summary="Compare the world with the policy now",
+    tags=["copies"],
+    responses=_responses("What was found and done", {JSON: {"model": SweepAnswer}}, *_OF_THE_LEDGER),
+    description="Starts what is missing, wakes what has slept past its time, and says so. Repeating it changes "
+    "nothing. The timer does the same.",
+)
+def _sweep() -> dict[str, Any]:
+    return sweep(adapters_of(COPY_API)).answer()
 
 
-def resolve(api: APIGatewayHttpResolver, event: dict[str, Any], context: Any, telemetry: Telemetry) -> Any:
-    """Answer an HTTP event. Never raises: an error becomes its google.rpc.Status, and the log has it."""
-    try:
-        return api.resolve(event, context)
-    except Exception as error:  # noqa: BLE001 - the edge of the function: every error gets an answer
-        telemetry.fail("http_call_failed", error)
-        refused = _error(to_http_error(error))
-        return {
-            "statusCode": refused.status_code,
-            "headers": {"Content-Type": JSON},
-            "body": refused.body,
-            "isBase64Encoded": False,
-        }
+@POLL_API.get(
+    "/copies",
+    operation_id="listCopies",
+    summary="List copies",
+    tags=["copies"],
+    responses=_responses("One page of copies", {JSON: {"model": CopiesAnswer}}, 400, *_OF_THE_LEDGER),
+    description="Lists what the ledger knows, page by page, in no particular order.",
+)
+def _list_copies(
+    state: Annotated[State | None, Query(description="Only copies in this state.")] = None,
+    folder_id: Annotated[Identifier | None, Query(alias="folderId", description="Only copies to this folder.")] = None,
+    page_size: Annotated[int, Query(alias="pageSize", ge=1, le=1000, description="Most copies on a page.")] = 100,
+    page_token_: Annotated[
+        str, Query(alias="pageToken", max_length=500, description="The `nextPageToken` of the page before.")
+    ] = "",
+) -> dict[str, Any]:
+    after = read_page_token(page_token_, folder_id=folder_id, state=state)
+    if page_token_ and after is None:
+        raise bad_request([("pageToken", "not one that this call has given for these filters")])
+    page: list[Copy] = []
+    for copy in adapters_of(POLL_API).ledger.copies(folder_id, after=after):
+        if state is not None and copy.state is not state:
+            continue
+        if len(page) == page_size:
+            token = page_token(page[-1].key, folder_id=folder_id, state=state)
+            return {"copies": [answer(copy) for copy in page], "nextPageToken": token}
+        page.append(copy)
+    return {"copies": [answer(copy) for copy in page]}
 
 
-def _error(error: HttpError) -> Response[str]:
-    return Response(HTTP_STATUS.get(error.code, 500), JSON, status_body(error))
+@POLL_API.get(
+    "/copies/<folderId>/<imageId>",
+    operation_id="getCopy",
+    summary="Get a copy",
+    tags=["copies"],
+    responses=_responses("The copy", {JSON: {"model": CopyAnswer}}, 400, 404, *_OF_THE_LEDGER),
+    description="Returns one copy as the ledger has it.",
+)
+def _get_copy(
+    folderId: Annotated[Identifier, Path(description="Folder that the image is copied to.")],  # noqa: N803 - as in the URL
+    imageId: Annotated[Identifier, Path(description="Compute image that is copied.")],  # noqa: N803
+) -> dict[str, Any]:
+    copy = adapters_of(POLL_API).ledger.get(folderId, imageId)
+    if copy is None:
+        raise HttpError(Code.NOT_FOUND, f"there is no copy of image {imageId} in folder {folderId}")
+    return answer(copy)
 
 
-def _copy_answer(copy: Copy) -> CopyAnswer:
-    body: Any = answer(copy)
-    return body  # type: ignore[no-any-return]
+@POLL_API.get(
+    "/operations/<operationId>",
+    operation_id="getOperation",
+    summary="Get an operation",
+    tags=["operations"],
+    responses=_responses("The operation", {JSON: {"model": OperationAnswer}}, 400, *_OF_THE_CLOUD),
+    description="Returns an operation as Cloud Desktop has it now.",
+)
+def _get_operation(
+    operationId: Annotated[Identifier, Path(description="Operation of Cloud Desktop.")],  # noqa: N803
+) -> dict[str, Any]:
+    operation = adapters_of(POLL_API).cloud.operations.get(operationId)
+    body = operation.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    body["done"] = operation.done
+    if operation.error is not None:
+        body["error"] = operation.error.model_dump(mode="json")
+    return body
 
 
-def _after(token: str | None, folder_id: str | None) -> tuple[str, str] | None:
-    if token is None:
-        return None
-    try:
-        folder, image = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (ValueError, TypeError, binascii.Error):
-        folder, image = None, None
-    if not isinstance(folder, str) or not isinstance(image, str) or folder_id not in {None, folder}:
-        raise HttpError(Code.INVALID_ARGUMENT, "pageToken is not one that this call has given")
-    return folder, image
+@CLEANUP_API.get(
+    "/cleanup",
+    operation_id="showCleanupPlan",
+    summary="Show the cleanup plan",
+    tags=["cleanup"],
+    responses=_responses(
+        "The plan", {JSON: {"model": PlanAnswer}, "text/plain": {"schema": {"type": "string"}}}, 400, *_OF_THE_CLOUD
+    ),
+    description="Returns every desktop image in the target folders with its verdict and the reasons; as a table for "
+    "`Accept: text/plain`. Changes nothing.",
+)
+def _show_plan() -> Response[Any]:
+    plan = make_plan(adapters_of(CLEANUP_API))
+    if _prefers_text(CLEANUP_API.current_event.headers.get("accept") or ""):
+        return Response(200, TEXT, plan_table(plan))
+    return Response(200, JSON, plan_answer(plan))
+
+
+@CLEANUP_API.post(
+    "/cleanup",
+    operation_id="cleanUp",
+    summary="Carry the cleanup plan out",
+    tags=["cleanup"],
+    responses=_responses("The plan, and what was done", {JSON: {"model": CleanupAnswer}}, 400, *_OF_THE_CLOUD),
+    description='Deletes what the plan says, where the policy says `"cleanup": "apply"`; otherwise answers with the '
+    "plan and says why nothing was done. The timer does the same.",
+)
+def _clean_up() -> dict[str, Any]:
+    return clean_up(adapters_of(CLEANUP_API)).answer()
+
+
+def _prefers_text(accept: str) -> bool:
+    """Whether an Accept header asks for a table rather than JSON; JSON wins where it is named as well.
+
+    >>> [_prefers_text(accept) for accept in ("text/plain", "*/*", "application/json, text/plain, */*")]
+    [True, False, False]
+    """
+    return "text/plain" in accept and JSON not in accept

@@ -1,8 +1,13 @@
-"""Errors as the HTTP API gives them: google.rpc.Status, with the HTTP status that belongs to its code."""
+"""Errors as the HTTP API gives them: google.rpc.Status, with the HTTP status that belongs to its code.
+
+What a caller is told is about the caller's request. So a refusal that only an operator of this stack can mend (our
+credentials, a missing permission on AWS) is INTERNAL, and what another try may well survive is UNAVAILABLE.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -12,38 +17,88 @@ from cloud_desktop import (
     CloudDesktopError,
     Code,
     ConfigurationError,
+    CredentialsError,
     InvalidRequestError,
+    NextStep,
     OutOfTimeError,
 )
+from image_pipeline.notices import NoticeError
 
-HTTP_STATUS = {
-    Code.CANCELLED: 499,
-    Code.UNKNOWN: 500,
+HTTP_STATUS: Mapping[Code, int] = {
     Code.INVALID_ARGUMENT: 400,
-    Code.DEADLINE_EXCEEDED: 504,
+    Code.FAILED_PRECONDITION: 400,
+    Code.OUT_OF_RANGE: 400,
+    Code.PERMISSION_DENIED: 403,
     Code.NOT_FOUND: 404,
     Code.ALREADY_EXISTS: 409,
-    Code.PERMISSION_DENIED: 403,
-    Code.RESOURCE_EXHAUSTED: 429,
-    Code.FAILED_PRECONDITION: 400,
     Code.ABORTED: 409,
-    Code.OUT_OF_RANGE: 400,
-    Code.UNIMPLEMENTED: 501,
+    Code.RESOURCE_EXHAUSTED: 429,
     Code.INTERNAL: 500,
     Code.UNAVAILABLE: 503,
-    Code.DATA_LOSS: 500,
-    Code.UNAUTHENTICATED: 401,
+    Code.DEADLINE_EXCEEDED: 504,
 }
+"""Every code that an answer may carry (https://cloud.google.com/apis/design/errors, the table of Yandex is the same).
+
+UNIMPLEMENTED is not among them: it stands for 501, and is used with 405, for which there is no code, alone.
+"""
+_RETOLD: Mapping[Code, Code] = {
+    Code.UNAUTHENTICATED: Code.INTERNAL,  # our credentials are refused, not the caller's
+    Code.CANCELLED: Code.UNAVAILABLE,
+    Code.UNKNOWN: Code.INTERNAL,
+    Code.DATA_LOSS: Code.INTERNAL,
+    Code.UNIMPLEMENTED: Code.INTERNAL,
+    Code.OK: Code.INTERNAL,
+}
+_AWS_IS_BUSY = frozenset(
+    {
+        "InternalServerError",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+_SERVER_ERRORS = 500
+_TYPE = "type.googleapis.com/google.rpc."
 
 
 class HttpError(Exception):
-    """A request that gets no better answer than an error."""
+    """A request that gets no better answer than an error. The message is shown to the caller."""
 
-    def __init__(self, code: Code, message: str, details: list[dict[str, Any]] | None = None) -> None:
+    def __init__(self, code: Code, message: str, details: Sequence[Mapping[str, Any]] = ()) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
-        self.details = details or []
+        self.details = [dict(detail) for detail in details]
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the answer."""
+        return HTTP_STATUS[self.code]
+
+    @property
+    def body(self) -> str:
+        """The google.rpc.Status of the answer, as JSON."""
+        return json.dumps({"code": int(self.code), "message": self.message, "details": self.details})
+
+
+def bad_request(violations: Sequence[tuple[str, str]]) -> HttpError:
+    """Return the error for a request whose fields do not hold what they should: (field, description) of each.
+
+    >>> bad_request([("imageId", "Field required")]).message
+    'imageId: Field required'
+    """
+    listed = [{"field": field, "description": description} for field, description in violations]
+    return HttpError(
+        Code.INVALID_ARGUMENT,
+        "; ".join(f"{field}: {description}" for field, description in violations),
+        [{"@type": f"{_TYPE}BadRequest", "fieldViolations": listed}],
+    )
 
 
 def to_http_error(error: Exception) -> HttpError:
@@ -52,29 +107,33 @@ def to_http_error(error: Exception) -> HttpError:
         case HttpError():
             return error
         case ApiError():
-            details = [{"reason": "CLOUD_REFUSED", "requestId": error.request_id}] if error.request_id else []
-            # Our credentials being refused is not the caller's credentials being refused.
-            code = Code.INTERNAL if error.code is Code.UNAUTHENTICATED else error.code
-            return HttpError(code, str(error), details)
+            known = error.request_id
+            details = [{"@type": f"{_TYPE}RequestInfo", "requestId": known}] if known else []
+            return HttpError(_RETOLD.get(error.code, error.code), str(error), details)
         case InvalidRequestError():
             return HttpError(Code.INVALID_ARGUMENT, str(error))
         case ConfigurationError():
             return HttpError(Code.INTERNAL, str(error))
         case OutOfTimeError():
             return HttpError(Code.DEADLINE_EXCEEDED, str(error))
-        case CloudDesktopError():
+        case CredentialsError() if error.next_step is not NextStep.RETRY:
+            return HttpError(Code.INTERNAL, str(error))
+        case CloudDesktopError() | NoticeError():
             return HttpError(Code.UNAVAILABLE, str(error))
         case ClientError():
-            return HttpError(
-                Code.UNAVAILABLE,
-                f"{error.operation_name} of the ledger or queue failed: {error.response['Error']['Code']}",
-            )
+            return _of_aws(error)
         case BotoCoreError():
-            return HttpError(Code.UNAVAILABLE, f"the ledger or queue cannot be reached: {type(error).__name__}")
+            return HttpError(Code.UNAVAILABLE, f"the ledger or the queue gave no answer: {type(error).__name__}")
         case _:
             return HttpError(Code.INTERNAL, "the request could not be carried out; the log has the reason")
 
 
-def status_body(error: HttpError) -> str:
-    """Return the google.rpc.Status of the error as JSON."""
-    return json.dumps({"code": int(error.code), "message": error.message, "details": error.details})
+def _of_aws(error: ClientError) -> HttpError:
+    """The service's own message is left out: it may name the account, the role and the resource."""
+    reason = error.response.get("Error", {}).get("Code", "no code")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    passing = reason in _AWS_IS_BUSY or status >= _SERVER_ERRORS
+    return HttpError(
+        Code.UNAVAILABLE if passing else Code.INTERNAL,
+        f"{error.operation_name} was refused to this function: {reason}",
+    )
