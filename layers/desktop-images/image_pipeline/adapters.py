@@ -14,7 +14,7 @@ from image_pipeline.telemetry import Telemetry
 from image_pipeline.trail_files import TrailFiles
 from image_pipeline.wake_ups import Queue
 
-ENOUGH_TIME = 15.0
+ENOUGH_TIME = 8.0
 """Seconds that must be left of an invocation for another copy to be begun in it."""
 
 

@@ -28,7 +28,7 @@ from image_pipeline.telemetry import Telemetry
 from image_pipeline.trail_files import TrailFiles
 from image_pipeline.wake_ups import Queue
 
-TIME_TO_FINISH = 4.0
+TIME_TO_FINISH = 3.0
 """Seconds of an invocation that calls to the cloud leave alone, for the wake-up, the row and the answer."""
 _AWS_CALLS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
 _RELEVANT = ("YC_", "AWS_", "POLL_QUEUE_URL", "COPIES_TABLE", "IMAGE_POLICY", "NOTIFY_", "PLATFORM", "POWERTOOLS_")

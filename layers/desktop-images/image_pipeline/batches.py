@@ -11,7 +11,7 @@ from typing import Any
 
 from image_pipeline.adapters import Adapters
 
-TIME_FOR_A_RECORD = 8.0
+TIME_FOR_A_RECORD = 5.0
 """Seconds that must be left for a record to be begun; without them it goes back to the queue untouched."""
 
 

@@ -32,15 +32,14 @@ MOST_STEPS = 8
 def wake(adapters: Adapters, wake_up: wake_ups.WakeUp) -> Copy | None:
     """Follow the copy that a queue message asks about.
 
-    Safe to repeat: a message whose `seq` the row has left behind is dropped, unless the row has overslept, which means
-    that the message it waits for was never sent. Returns None where there is no such row.
+    Safe to repeat: a message whose `seq` the row has left behind is dropped. One that is ahead of its row belongs to a
+    process that died before it could store the row, and counts. Returns None where there is no such row.
     """
     copy = adapters.ledger.get(wake_up.folder_id, wake_up.image_id)
     if copy is None:
         adapters.telemetry.warn("wake_up_without_copy", correlation_id=f"{wake_up.folder_id}/{wake_up.image_id}")
         return None
-    overslept = copy.next_look_at is not None and adapters.clock() > copy.next_look_at
-    if wake_up.seq < copy.seq and not overslept:
+    if wake_up.seq < copy.seq:
         adapters.telemetry.log_copy("stale_wake_up_dropped", copy, message_seq=wake_up.seq)
         return announce(adapters, copy)
     return follow(adapters, copy, seq=wake_up.seq)
