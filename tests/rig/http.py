@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from image_pipeline import http_router
 from image_pipeline.http_api import CLEANUP_API, COPY_API, POLL_API
@@ -44,15 +44,16 @@ class Answer:
 
 def event(method: str, target: str, body: object = None, **headers: str) -> dict[str, Any]:
     """A call in payload format 2.0; a `body` that is not text is sent as JSON."""
-    url = urlsplit(target)
+    path, _, query = target.partition("?")
+    path = unquote(path)
     return {
         "version": "2.0",
         "routeKey": "$default",
-        "rawPath": url.path,
-        "rawQueryString": url.query,
+        "rawPath": path,
+        "rawQueryString": query,
         "headers": {"content-type": "application/json", **headers},
-        "queryStringParameters": joined(parse_qsl(url.query, keep_blank_values=True)),
-        "requestContext": {"http": {"method": method, "path": url.path}, "requestId": "r", "stage": "$default"},
+        "queryStringParameters": joined(parse_qsl(query, keep_blank_values=True)),
+        "requestContext": {"http": {"method": method, "path": path}, "requestId": "r", "stage": "$default"},
         "body": body if isinstance(body, str | None) else json.dumps(body),
         "isBase64Encoded": False,
     }

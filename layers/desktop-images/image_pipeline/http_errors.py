@@ -37,9 +37,9 @@ HTTP_STATUS: Mapping[Code, int] = {
     Code.UNAVAILABLE: 503,
     Code.DEADLINE_EXCEEDED: 504,
 }
-"""Every code that an answer may carry (https://cloud.google.com/apis/design/errors, the table of Yandex is the same).
+"""Every code that an answer may carry with the status that it stands for (the same at Google and at Yandex).
 
-UNIMPLEMENTED is not among them: it stands for 501, and is used with 405, for which there is no code, alone.
+The one exception is 405, for which there is no code: it comes with UNIMPLEMENTED, which otherwise stands for 501.
 """
 _RETOLD: Mapping[Code, Code] = {
     Code.UNAUTHENTICATED: Code.INTERNAL,  # our credentials are refused, not the caller's
