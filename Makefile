@@ -67,6 +67,14 @@ deploy: build ## Build and deploy to AWS; asks for what it needs (DEPLOY_ARGS re
 	UV=$(abspath $(shell command -v $(UV))) SAM_CLI_TELEMETRY=0 $(SAM) build
 	SAM_CLI_TELEMETRY=0 $(SAM) deploy $(or $(DEPLOY_ARGS),--guided)
 
+.PHONY: docs
+docs: setup ## Write the README's generated tables anew
+	$(BIN)/python -m local.docs
+
+.PHONY: bench
+bench: setup ## Measure against what one would use instead
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+
 .PHONY: clean
 clean: ## Remove everything the other targets made
 	rm -rf .venv .uv .aws-sam build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
