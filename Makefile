@@ -38,6 +38,10 @@ run: setup ## Run the whole job on this machine, no account needed
 emulator: setup ## Serve the emulated Yandex APIs on port 8080
 	$(BIN)/python -m local.emulator --port 8080
 
+.PHONY: openapi
+openapi: setup ## Write docs/openapi.json anew from the code
+	$(BIN)/python -m local.openapi
+
 .PHONY: test
 test: lint types ## Check style, types, architecture and template, then run all tests
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(PYTEST_ARGS)

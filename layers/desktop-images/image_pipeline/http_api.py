@@ -17,8 +17,10 @@ from image_pipeline.http_models import (
     CopiesAnswer,
     CopyAnswer,
     CopyRequest,
-    Identifier,
+    FolderId,
+    ImageId,
     OperationAnswer,
+    OperationId,
     PlanAnswer,
     Status,
     SweepAnswer,
@@ -35,7 +37,7 @@ _ERRORS: Mapping[int, str] = {
     400: "The request is not valid; `details` names the fields",
     403: "Compute Cloud or Cloud Desktop refuses access to this stack",
     404: "There is no such thing",
-    409: "There is another one already",
+    409: "Another copy stands in the way; `message` names it",
     429: "Compute Cloud or Cloud Desktop asks to wait",
     500: "A fault on this side; the log has the reason",
     503: "The cloud, the ledger or the queue cannot be reached; try again",
@@ -114,7 +116,7 @@ def _sweep() -> dict[str, Any]:
 )
 def _list_copies(
     state: Annotated[State | None, Query(description="Only copies in this state.")] = None,
-    folder_id: Annotated[Identifier | None, Query(alias="folderId", description="Only copies to this folder.")] = None,
+    folder_id: Annotated[FolderId | None, Query(alias="folderId", description="Only copies to this folder.")] = None,
     page_size: Annotated[int, Query(alias="pageSize", ge=1, le=1000, description="Most copies on a page.")] = 100,
     page_token_: Annotated[
         str, Query(alias="pageToken", max_length=500, description="The `nextPageToken` of the page before.")
@@ -143,8 +145,8 @@ def _list_copies(
     description="Returns one copy as the ledger has it.",
 )
 def _get_copy(
-    folderId: Annotated[Identifier, Path(description="Folder that the image is copied to.")],  # noqa: N803 - as in the URL
-    imageId: Annotated[Identifier, Path(description="Compute image that is copied.")],  # noqa: N803
+    folderId: Annotated[FolderId, Path(description="Folder that the image is copied to.")],  # noqa: N803 - as in the URL
+    imageId: Annotated[ImageId, Path(description="Compute image that is copied.")],  # noqa: N803
 ) -> dict[str, Any]:
     copy = adapters_of(POLL_API).ledger.get(folderId, imageId)
     if copy is None:
@@ -161,7 +163,7 @@ def _get_copy(
     description="Returns an operation as Cloud Desktop has it now.",
 )
 def _get_operation(
-    operationId: Annotated[Identifier, Path(description="Operation of Cloud Desktop.")],  # noqa: N803
+    operationId: Annotated[OperationId, Path(description="Operation of Cloud Desktop.")],  # noqa: N803
 ) -> dict[str, Any]:
     operation = adapters_of(POLL_API).cloud.operations.get(operationId)
     body = operation.model_dump(mode="json", by_alias=True, exclude_unset=True)

@@ -15,9 +15,10 @@ from cloud_desktop.constants import ID_LENGTH, NAME_LENGTH
 from image_pipeline.copies import State
 from image_pipeline.retention import Verdict
 
-Identifier = Annotated[
-    str, Field(min_length=1, max_length=ID_LENGTH, pattern=r"^[-_a-zA-Z0-9]+$", examples=["b1gtarget"])
-]
+_IDENTIFIER: dict[str, Any] = {"min_length": 1, "max_length": ID_LENGTH, "pattern": r"^[-_a-zA-Z0-9]+$"}
+FolderId = Annotated[str, Field(**_IDENTIFIER, examples=["b1gtarget"])]
+ImageId = Annotated[str, Field(**_IDENTIFIER, examples=["fd8computeimage00001"])]
+OperationId = Annotated[str, Field(**_IDENTIFIER, examples=["e3voperation00000001"])]
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
@@ -29,14 +30,13 @@ class CopyRequest(BaseModel):
         alias_generator=to_camel,
         json_schema_extra={
             "examples": [
-                {"imageId": "fd8computeimage00001"},
                 {"folderId": "b1gtarget", "name": "win11-office-20260801", "imageId": "fd8computeimage00001"},
             ]
         },
     )
 
-    image_id: Identifier = Field(description="Compute image to copy.")
-    folder_id: Identifier | None = Field(
+    image_id: ImageId = Field(description="Compute image to copy.")
+    folder_id: FolderId | None = Field(
         default=None, description="Folder to copy the image to. Absent: that of the first route that takes the image."
     )
     name: Annotated[str, Field(min_length=1, max_length=NAME_LENGTH)] | None = Field(
