@@ -54,9 +54,12 @@ def test_under_plan_the_copy_waits_and_starts_by_itself_once_there_is_room() -> 
     rig, [oldest, newer] = full_rig("plan")
     fresh = rig.add_image(name="win11-3")
     rig.take(fresh)
+    begun = rig.row(fresh)
+    calls = rig.world.calls.copy()
     for _ in range(20):
         rig.deliver_next()
     waiting = rig.row(fresh)
+    assert rig.world.calls == calls, "waiting costs the cloud nothing"
     rig.world.remove_desktop_image(rig.row(oldest).desktop_image_id or "")
     rig.ledger.replace(
         rig.row(oldest).model_copy(update={"state": State.LOST, "version": 99}),
@@ -66,7 +69,8 @@ def test_under_plan_the_copy_waits_and_starts_by_itself_once_there_is_room() -> 
     rig.settle()
 
     assert waiting.state is State.WAITING_FOR_ROOM
-    assert waiting.reason.endswith('could go, but the policy says "cleanup": "plan"')
+    assert begun.reason == 'no room: 2 of 2 images; win11-1-5b7xkpqc could go, but the policy says "cleanup": "plan"'
+    assert waiting.reason == "no room: 2 of 2 images; the cleanup plan says what could go"
     assert rig.row(newer).state is State.ACTIVE
     assert rig.row(fresh).state is State.ACTIVE
     assert rig.world.calls["DELETE /cloud-desktop/v1/images/{imageId}"] == 0

@@ -8,6 +8,7 @@ so two that race for the last place do not both delete for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from cloud_desktop import CloudDesktopError, OutOfTimeError
@@ -26,17 +27,27 @@ _ROOM = RoomSeen(fits=True, reason="")
 def check_room(adapters: Adapters, copy: Copy) -> RoomSeen:
     """Return whether the copy fits, having made room for it where it does not and the rules allow that.
 
-    Advisory: the service has the last word, and its refusal leads back here with `quota_refused` set. No call to the
-    cloud where the ledger shows that there is room, unless the policy names a cloud to ask Quota Manager about.
+    Advisory: the service has the last word, and its refusal leads back here with `quota_refused` set. The cloud is only
+    asked where the policy names a cloud to ask Quota Manager about, when a wait begins, and by the copy that may make
+    room; however many wait, they do so on the ledger.
     """
-    if not copy.quota_refused and _quota(adapters).fits(images=1, size=occupancy.size(copy)):
+    quota = _quota(adapters)
+    if not copy.quota_refused and quota.fits(images=1, size=occupancy.size(copy)):
         return _ROOM
+    rows = adapters.ledger.snapshot().rows.values()
+    full = _full(quota, copy)
+    if leaving := sum(row.state is State.RETIRING for row in rows):
+        return RoomSeen(fits=False, reason=f"{full}; {leaving} being deleted")
+    if copy.state is State.WAITING_FOR_ROOM and not copy.quota_refused and adapters.policy().cleanup != "apply":
+        return RoomSeen(fits=False, reason=f"{full}; the cleanup plan says what could go")
+    if not _is_first_in_line(adapters, copy, rows):
+        return RoomSeen(fits=False, reason=f"{full}; another copy has waited longer and goes first")
     try:
-        plan = _full_plan(adapters, copy)
+        plan = _full_plan(adapters, copy, quota)
     except OutOfTimeError:
         raise
     except CloudDesktopError as error:
-        return RoomSeen(fits=False, reason=f"no room, and the folders cannot be read to make some: {error}")
+        return RoomSeen(fits=False, reason=f"{full}, and the folders cannot be read to make some: {error}")
     if plan.quota.fits(images=1, size=occupancy.size(copy)):
         return _ROOM
     return RoomSeen(fits=False, reason=_make_room(adapters, copy, plan))
@@ -67,16 +78,16 @@ def _told(adapters: Adapters, cloud_id: str, known: QuotaUse) -> QuotaUse:
     )
 
 
-def _full_plan(adapters: Adapters, copy: Copy) -> Plan:
+def _full_plan(adapters: Adapters, copy: Copy, told: QuotaUse) -> Plan:
     """Return the plan with the quota as it is best known: a refusal of the service outweighs every count of ours."""
     plan = make_plan(adapters)
-    told, seen = _quota(adapters), plan.quota
+    seen = plan.quota
     best = replace(
         seen,
         images_limit=told.images_limit,
         bytes_limit=told.bytes_limit,
-        images_used=max(seen.images_used, told.images_used),
-        bytes_used=max(seen.bytes_used, told.bytes_used),
+        images_used=max(seen.images_used, told.images_used) if copy.quota_refused else seen.images_used,
+        bytes_used=max(seen.bytes_used, told.bytes_used) if copy.quota_refused else seen.bytes_used,
     )
     if copy.quota_refused:
         best = replace(best, images_used=max(best.images_used, best.images_limit))
@@ -84,25 +95,25 @@ def _full_plan(adapters: Adapters, copy: Copy) -> Plan:
 
 
 def _make_room(adapters: Adapters, copy: Copy, plan: Plan) -> str:
-    quota = plan.quota
-    full = f"no room: {quota.images_used} of {quota.images_limit} images"
-    if quota.bytes_left < occupancy.size(copy):
-        full += f", {quota.bytes_left} of {quota.bytes_limit} bytes left for {occupancy.size(copy)}"
-    if quota.images_leaving:
-        return f"{full}; {quota.images_leaving} being deleted"
+    full = _full(plan.quota, copy)
     going = make_room(plan, images_needed=1, bytes_needed=occupancy.size(copy))
     if not going:
         return f"{full}; the rules let no image go for it"
     names = ", ".join(judgement.name or judgement.image_id for judgement in going)
     if plan.policy.cleanup != "apply":
         return f'{full}; {names} could go, but the policy says "cleanup": "plan"'
-    if not _is_first_in_line(adapters, copy):
-        return f"{full}; another copy has waited longer and makes room first"
     retired = [each for each in going if mark_for_deletion(adapters, each, wake=True) is not None]
     return f"{full}; {names} being deleted" if retired else f"{full}; {names} changed while being judged"
 
 
-def _is_first_in_line(adapters: Adapters, copy: Copy) -> bool:
-    waiting = [row for row in adapters.ledger.copies() if row.state is State.WAITING_FOR_ROOM and row.key != copy.key]
+def _full(quota: QuotaUse, copy: Copy) -> str:
+    full = f"no room: {quota.images_used} of {quota.images_limit} images"
+    if quota.bytes_left < occupancy.size(copy):
+        full += f", {quota.bytes_left} of {quota.bytes_limit} bytes left for {occupancy.size(copy)}"
+    return full
+
+
+def _is_first_in_line(adapters: Adapters, copy: Copy, rows: Iterable[Copy]) -> bool:
+    waiting = [row for row in rows if row.state is State.WAITING_FOR_ROOM and row.key != copy.key]
     mine = (copy.since if copy.state is State.WAITING_FOR_ROOM else adapters.clock(), copy.key)
     return all(mine < (row.since, row.key) for row in waiting)

@@ -32,6 +32,17 @@ def next_pause(waited: float, hint: float | None = None) -> int:
     return bounded(waited * SHARE_OF_TIME_WAITED, FIRST_LOOK, LONGEST_PAUSE)
 
 
+def room_pause(waited: float) -> int:
+    """Return the whole seconds until the next look for room: as `next_pause`, up to the queue's limit.
+
+    Waiting for a place may take weeks, and each look reads the ledger and, where it is full, the folders.
+
+    >>> [room_pause(waited) for waited in (0, 600, 86400)]
+    [5, 90, 900]
+    """
+    return bounded(waited * SHARE_OF_TIME_WAITED, FIRST_LOOK, QUEUE_LIMIT)
+
+
 def retry_pause(failures: int) -> int:
     """Return the pause before a new generation: one minute, doubled with each failure, up to the queue's limit.
 

@@ -323,7 +323,8 @@ def _room_seen(copy: Copy, now: datetime, reason: str, *, fits: bool) -> Move:
         # Stays WAITING_FOR_ROOM until the service has taken the request: it is the one to say that there is room.
         return _proceed(seen, now, Step.SUBMIT, copy.state, copy.reason)
     parked, effects = _park(seen, now)
-    moved, more = _wait(parked, now, reason)
+    pause = schedule.room_pause((now - parked.since).total_seconds())
+    moved, more = _wait(parked, now, reason, hint=pause)
     return moved, (*effects, *more)
 
 
