@@ -93,3 +93,35 @@ def test_a_target_folder_that_cannot_be_read_is_403() -> None:
     rig.world.deny_folder(TARGET)
     answered = call(rig, "GET", "/cleanup", accept="text/plain")
     assert (answered.status, answered.code) == (403, Code.PERMISSION_DENIED)
+
+
+def test_a_pin_keeps_an_image_and_taking_it_off_lets_it_go() -> None:
+    rig, sources = old_rig("apply")
+    path = f"/copies/{TARGET}/{sources[0]}/pin"
+
+    pinned = call(rig, "POST", path)
+    kept = call(rig, "POST", "/cleanup").json["retired"]
+    unpinned = call(rig, "DELETE", path)
+    gone = call(rig, "POST", "/cleanup").json["retired"]
+
+    assert (pinned.status, pinned.json["pinned"]) == (HTTPStatus.OK, True)
+    assert [copy["imageId"] for copy in kept] == [sources[1]]
+    assert (unpinned.status, "pinned" in unpinned.json) == (HTTPStatus.OK, False)
+    assert [copy["imageId"] for copy in gone] == [sources[0]]
+
+
+def test_a_copy_that_is_not_there_cannot_be_pinned() -> None:
+    refused = call(Rig(), "POST", f"/copies/{TARGET}/fd8none/pin")
+
+    assert (refused.status, refused.code) == (404, Code.NOT_FOUND)
+    assert refused.message == "there is no copy of image fd8none in folder b1gtarget"
+
+
+def test_the_plan_shows_the_last_runs() -> None:
+    rig, _ = old_rig("plan")
+    call(rig, "POST", "/cleanup")
+
+    [run] = call(rig, "GET", "/cleanup").json["lastRuns"]
+
+    assert run["message"].startswith("Nothing was deleted")
+    assert [image["verdict"] for image in run["images"]] == ["delete", "delete"]

@@ -84,15 +84,14 @@ def test_without_a_route_the_folder_has_to_be_named() -> None:
     assert "route" not in taken.json
 
 
-def test_another_name_for_the_same_pair_is_a_conflict() -> None:
+def test_another_name_for_the_same_pair_gives_the_copy_that_there_is() -> None:
     rig = Rig()
     image_id = rig.add_image()
     post(rig, {"imageId": image_id, "folderId": TARGET, "name": "first"})
 
-    refused = post(rig, {"imageId": image_id, "folderId": TARGET, "name": "second"})
+    repeated = post(rig, {"imageId": image_id, "folderId": TARGET, "name": "second"})
 
-    assert (refused.status, refused.code) == (409, Code.ALREADY_EXISTS)
-    assert "as 'first' already (COPYING)" in refused.message
+    assert (repeated.status, repeated.json["name"]) == (HTTPStatus.ACCEPTED, "first")
     assert rig.world.calls[COPY] == 1
 
 

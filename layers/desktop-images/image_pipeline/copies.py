@@ -133,7 +133,8 @@ _ANSWER_FIELDS = {
 
 def answer(copy: Copy) -> dict[str, Any]:
     """Return the copy as the HTTP API shows it: camelCase, fields absent until they are known."""
-    return copy.model_dump(mode="json", by_alias=True, include=_ANSWER_FIELDS, exclude_none=True)
+    shown = copy.model_dump(mode="json", by_alias=True, include=_ANSWER_FIELDS, exclude_none=True)
+    return {**shown, "pinned": True} if copy.pinned else shown
 
 
 def idempotency_key(copy: Copy) -> uuid.UUID:

@@ -27,6 +27,7 @@ from image_pipeline.http_models import (
 )
 from image_pipeline.http_router import JSON, adapters_of, new_router
 from image_pipeline.page_tokens import page_token, read_page_token
+from image_pipeline.pins import set_pin
 from image_pipeline.planning import make_plan
 from image_pipeline.retention import plan_answer, plan_table
 from image_pipeline.start import route_for, start
@@ -43,15 +44,25 @@ _ERRORS: Mapping[int, str] = {
     503: "The cloud, the ledger or the queue cannot be reached; try again",
     504: "Time ran out; try again",
 }
+SHOWN_RUNS = 5
+"""Cleanup runs shown with the plan; the ledger keeps those of 90 days."""
 _OF_THE_CLOUD = (403, 404, 429, 500, 503, 504)
 _OF_THE_LEDGER = (500, 503)
 
 
-def _responses(description: str, content: dict[str, Any], *errors: int, status: int = 200) -> dict[int, Any]:
+def _responses(
+    description: str, content: dict[str, Any], *errors: int, status: int = 200, links: Mapping[str, Any] | None = None
+) -> dict[int, Any]:
     return {
-        status: {"description": description, "content": content},
+        status: {"description": description, "content": content, **({"links": links} if links else {})},
         **{error: {"description": _ERRORS[error], "content": {JSON: {"model": Status}}} for error in sorted(errors)},
     }
+
+
+def _link(operation_id: str, description: str, *fields: str) -> dict[str, Any]:
+    """Say which call the fields of an answer lead to."""
+    parameters = {field: f"$response.body#/{field}" for field in fields}
+    return {"operationId": operation_id, "description": description, "parameters": parameters}
 
 
 COPY_API = new_router()
@@ -68,11 +79,16 @@ CLEANUP_API = new_router()
     responses=_responses(
         "The copy. Its state may be FAILED already: `reason` says why, such as a folder this stack may not write to",
         {JSON: {"model": CopyAnswer}},
-        *(400, 409, *_OF_THE_CLOUD),
+        *(400, *_OF_THE_CLOUD),
         status=202,
+        links={
+            "copy": _link("getCopy", "What has become of it.", "folderId", "imageId"),
+            "operation": _link("getOperation", "The operation of Cloud Desktop, once there is one.", "operationId"),
+        },
     ),
     description="Begins the copy of a compute image and follows it to its end. Safe to repeat: the same request gives "
-    "the copy that there is. A copy that ended without success is made again.",
+    "the copy that there is, under the name it was begun with: there is one copy of an image in a folder. One that "
+    "ended without success is made again.",
 )
 def _copy_image(request: CopyRequest) -> dict[str, Any]:
     adapters = adapters_of(COPY_API)
@@ -84,12 +100,6 @@ def _copy_image(request: CopyRequest) -> dict[str, Any]:
     copy = result.copy
     if copy is None:
         raise HttpError(Code.FAILED_PRECONDITION, f"image {image.id} cannot be copied: {result.reason}")
-    if request.name not in {None, copy.name}:
-        raise HttpError(
-            Code.ALREADY_EXISTS,
-            f"image {image.id} is copied to folder {copy.folder_id} as {copy.name!r} already ({copy.state}); "
-            "there is one copy of an image in a folder",
-        )
     return answer(copy)
 
 
@@ -188,7 +198,7 @@ def _show_plan() -> Response[Any]:
     plan = make_plan(adapters_of(CLEANUP_API))
     if _prefers_text(CLEANUP_API.current_event.headers.get("accept") or ""):
         return Response(200, TEXT, plan_table(plan))
-    return Response(200, JSON, plan_answer(plan))
+    return Response(200, JSON, {**plan_answer(plan), "lastRuns": adapters_of(CLEANUP_API).ledger.runs(SHOWN_RUNS)})
 
 
 @CLEANUP_API.post(
@@ -202,6 +212,37 @@ def _show_plan() -> Response[Any]:
 )
 def _clean_up() -> dict[str, Any]:
     return clean_up(adapters_of(CLEANUP_API)).answer()
+
+
+@CLEANUP_API.post(
+    "/copies/<folderId>/<imageId>/pin",
+    operation_id="pinCopy",
+    summary="Pin a copy",
+    tags=["cleanup"],
+    responses=_responses("The copy, pinned", {JSON: {"model": CopyAnswer}}, 400, 409, *_OF_THE_CLOUD),
+    description="Keeps the desktop image whatever the plan says. The label `pinned` is put on it as well, where the "
+    "region takes labels. Safe to repeat.",
+)
+def _pin(
+    folderId: Annotated[FolderId, Path(description="Folder that the image was copied to.")],  # noqa: N803
+    imageId: Annotated[ImageId, Path(description="Compute image that was copied.")],  # noqa: N803
+) -> dict[str, Any]:
+    return answer(set_pin(adapters_of(CLEANUP_API), folderId, imageId, pinned=True))
+
+
+@CLEANUP_API.delete(
+    "/copies/<folderId>/<imageId>/pin",
+    operation_id="unpinCopy",
+    summary="Unpin a copy",
+    tags=["cleanup"],
+    responses=_responses("The copy, no longer pinned", {JSON: {"model": CopyAnswer}}, 400, 409, *_OF_THE_CLOUD),
+    description="Takes the pin off, and the label with it. Safe to repeat.",
+)
+def _unpin(
+    folderId: Annotated[FolderId, Path(description="Folder that the image was copied to.")],  # noqa: N803
+    imageId: Annotated[ImageId, Path(description="Compute image that was copied.")],  # noqa: N803
+) -> dict[str, Any]:
+    return answer(set_pin(adapters_of(CLEANUP_API), folderId, imageId, pinned=False))
 
 
 def _prefers_text(accept: str) -> bool:

@@ -23,6 +23,7 @@ from cloud_desktop import (
     OutOfTimeError,
 )
 from image_pipeline.notices import NoticeError
+from image_pipeline.pins import BusyCopyError, NoSuchCopyError
 
 HTTP_STATUS: Mapping[Code, int] = {
     Code.INVALID_ARGUMENT: 400,
@@ -110,6 +111,10 @@ def to_http_error(error: Exception) -> HttpError:
             known = error.request_id
             details = [{"@type": f"{_TYPE}RequestInfo", "requestId": known}] if known else []
             return HttpError(_RETOLD.get(error.code, error.code), str(error), details)
+        case NoSuchCopyError():
+            return HttpError(Code.NOT_FOUND, str(error))
+        case BusyCopyError():
+            return HttpError(Code.ABORTED, str(error))
         case InvalidRequestError():
             return HttpError(Code.INVALID_ARGUMENT, str(error))
         case ConfigurationError():

@@ -53,6 +53,7 @@ class CopyAnswer(TypedDict):
     name: Annotated[str, Field(description="Name of the desktop image.")]
     state: State
     reason: Annotated[str, Field(description="Why the copy is in this state, in a sentence.")]
+    pinned: NotRequired[Annotated[bool, Field(description="Present where the desktop image is pinned.")]]
     desktopImageId: NotRequired[str]
     operationId: NotRequired[Annotated[str, Field(description="The operation of Cloud Desktop that was begun last.")]]
     generation: Annotated[int, Field(description="Rises when a copy that failed is made again.")]
@@ -131,6 +132,7 @@ class PlanAnswer(TypedDict):
     freedBytes: Annotated[int, Field(description="Bytes that the deletions are known to free.")]
     quota: QuotaAnswer
     images: list[JudgedImage]
+    lastRuns: NotRequired[Annotated[list[dict[str, Any]], Field(description="The last cleanup runs, newest first.")]]
 
 
 class CleanupAnswer(PlanAnswer):
