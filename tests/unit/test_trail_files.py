@@ -78,11 +78,12 @@ def test_what_is_written_is_read_however_it_arrives(records: list[Any], size: in
 
 @given(records=st.lists(json_values, min_size=1, max_size=8), cut=st.integers(min_value=1))
 def test_a_file_cut_short_gives_its_first_records_and_then_an_error(records: list[Any], cut: int) -> None:
-    content = json.dumps(records).encode()
+    objects = [{"record": record} for record in records]  # unlike an object, a number that is cut is another number
+    content = json.dumps(objects).encode()
 
     before, _ = read_until_fault(content[: cut % len(content)])
 
-    assert before == records[: len(before)]
+    assert before == objects[: len(before)]
 
 
 @given(content=st.binary(max_size=200))
