@@ -21,6 +21,7 @@ from cloud_desktop import (
 )
 from image_pipeline.http_errors import HTTP_STATUS, HttpError, to_http_error
 from image_pipeline.notices import NoticeError
+from image_pipeline.pins import BusyCopyError, NoSuchCopyError
 from local.emulator.faults import Fault
 from tests.rig.http import call
 from tests.rig.pipeline import Rig
@@ -70,6 +71,8 @@ CONNECTION: dict[str, Any] = {"method": "GET", "path": "/operations/x"}
         (OutOfTimeError(0.3, **CONNECTION), 504, Code.DEADLINE_EXCEEDED),
         (BadAnswerError("that is not JSON", http_status=502, **CONNECTION), 503, Code.UNAVAILABLE),
         (NoticeError("the webhook of NOTIFY_WEBHOOK_URL gave no answer"), 503, Code.UNAVAILABLE),
+        (NoSuchCopyError("there is no such copy"), 404, Code.NOT_FOUND),
+        (BusyCopyError("the copy kept changing; try again"), 409, Code.ABORTED),
         (refused_by_aws("ThrottlingException"), 503, Code.UNAVAILABLE),
         (refused_by_aws("InternalFailure", 500), 503, Code.UNAVAILABLE),
         (refused_by_aws("AccessDeniedException"), 500, Code.INTERNAL),

@@ -38,7 +38,7 @@ _ERRORS: Mapping[int, str] = {
     400: "The request is not valid; `details` names the fields",
     403: "Compute Cloud or Cloud Desktop refuses access to this stack",
     404: "There is no such thing",
-    409: "Another copy stands in the way; `message` names it",
+    409: "Something changed it at the same time; try again",
     429: "Compute Cloud or Cloud Desktop asks to wait",
     500: "A fault on this side; the log has the reason",
     503: "The cloud, the ledger or the queue cannot be reached; try again",
@@ -46,7 +46,7 @@ _ERRORS: Mapping[int, str] = {
 }
 SHOWN_RUNS = 5
 """Cleanup runs shown with the plan; the ledger keeps those of 90 days."""
-_OF_THE_CLOUD = (403, 404, 429, 500, 503, 504)
+_OF_THE_CLOUD = (403, 404, 409, 429, 500, 503, 504)
 _OF_THE_LEDGER = (500, 503)
 
 
@@ -219,7 +219,7 @@ def _clean_up() -> dict[str, Any]:
     operation_id="pinCopy",
     summary="Pin a copy",
     tags=["cleanup"],
-    responses=_responses("The copy, pinned", {JSON: {"model": CopyAnswer}}, 400, 409, *_OF_THE_CLOUD),
+    responses=_responses("The copy, pinned", {JSON: {"model": CopyAnswer}}, 400, *_OF_THE_CLOUD),
     description="Keeps the desktop image whatever the plan says. The label `pinned` is put on it as well, where the "
     "region takes labels. Safe to repeat.",
 )
@@ -235,7 +235,7 @@ def _pin(
     operation_id="unpinCopy",
     summary="Unpin a copy",
     tags=["cleanup"],
-    responses=_responses("The copy, no longer pinned", {JSON: {"model": CopyAnswer}}, 400, 409, *_OF_THE_CLOUD),
+    responses=_responses("The copy, no longer pinned", {JSON: {"model": CopyAnswer}}, 400, *_OF_THE_CLOUD),
     description="Takes the pin off, and the label with it. Safe to repeat.",
 )
 def _unpin(
