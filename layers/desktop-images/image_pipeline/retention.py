@@ -15,9 +15,10 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from types import MappingProxyType
+from itertools import chain
 from typing import NamedTuple
 
 from cloud_desktop import DesktopImage
@@ -48,10 +49,11 @@ __all__ = [
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _NOT_A_PIN = frozenset({"false", "0", "no"})
+_FOREIGN = f"not made by this pipeline: not in the ledger and without the label {MANAGED_BY}={OWNER}"
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_TEENS = frozenset({11, 12, 13})
 _SUFFIXES = ("th", "st", "nd", "rd", "th", "th", "th", "th", "th", "th")
 _HUNDREDTH = timedelta(days=0.01)
-_BY_STRENGTH = tuple(Verdict)
 _STRENGTH = {verdict: strength for strength, verdict in enumerate(Verdict)}
 
 
@@ -71,75 +73,69 @@ def plan_cleanup(images: Iterable[DesktopImage], copies: Iterable[Copy], policy:
     now = now.astimezone(UTC)
     copies = tuple(copies)
     rows = _rows_by_image(copies)
-    subjects = [_subject(image, rows.get(image.id), clear=clear) for image, clear in _each_once(images)]
-    subjects.sort(key=lambda subject: subject.image.id)
-    subjects.sort(key=lambda subject: (subject.version_at, subject.image.created_at or _LONG_AGO), reverse=True)
-    groups: defaultdict[tuple[str, str, str], list[_Subject]] = defaultdict(list)
-    for subject in subjects:
-        groups[subject.image.folder_id, subject.route or "", subject.family].append(subject)
     rules = {route.name: _Rules.of(route) for route in policy.routes}
-    outcomes: dict[str, _Outcome] = {}
+    listed, unclear = _each_once(images)
+    groups: defaultdict[tuple[str, str, str], list[_Case]] = defaultdict(list)
+    for image in listed:
+        row = rows.get(image.id)
+        case = _case(image, row)
+        if image.id in unclear:
+            case.set_aside(Verdict.NOT_READY, "listed twice with different contents; list it again")
+        _judge_alone(case, row, rules.get(case.route or ""), now)
+        groups[image.folder_id, case.route or "", case.family].append(case)
     for (_, route, _), members in groups.items():
-        outcomes.update(_judge_group(members, rules.get(route), now))
-    outcomes.update(_postpone(reversed(subjects), outcomes, policy))
-    in_order = (subject for group in sorted(groups) for subject in groups[group])
+        _sort_newest_first(members)
+        if route in rules:
+            _judge_group([member for member in members if member.ranked], rules[route], now)
+    _postpone(chain.from_iterable(groups.values()), policy)
     known_folders = {*policy.target_folders, *(copy.folder_id for copy in copies)}
-    return Plan(
-        judgements=tuple(_judgement(subject, outcomes[subject.image.id]) for subject in in_order),
-        made_at=now,
-        policy=policy,
-        quota=_quota_use(subjects, known_folders, policy),
-    )
+    quota = _quota_use(chain.from_iterable(groups.values()), known_folders, policy)
+    judgements: list[Judgement] = []
+    for group in sorted(groups):
+        judgements.extend(_judgement(case) for case in groups.pop(group))
+    return Plan(judgements=tuple(judgements), made_at=now, policy=policy, quota=quota)
 
 
-class _Finding(NamedTuple):
-    """What one rule says of one image."""
+@dataclass(slots=True)
+class _Case:
+    """One image while it is being judged: what is known of it, and what the rules have found so far."""
 
-    verdict: Verdict
-    reason: str
-    gives_way: bool = False
-    """Whether a copy that needs room may overrule it."""
-
-
-class _Subject(NamedTuple):
-    """An image, and what the ledger, or else its labels, say about it; nothing more where it is not ours."""
-
-    image: DesktopImage
-    clear: bool
+    image_id: str
+    folder_id: str
+    name: str
+    status: str
+    created_at: datetime | None
+    size: int | None
+    ours: bool
+    in_ledger: bool
+    leaving: bool
+    labels: Mapping[str, str]
+    route: str | None
+    family: str
+    source_image_id: str | None
+    source_created_at: datetime | None
     version_at: datetime
-    ours: bool = False
-    row: Copy | None = None
-    route: str | None = None
-    family: str = ""
-    source_image_id: str | None = None
-    source_created_at: datetime | None = None
-    labels: Mapping[str, str] = MappingProxyType({})
-    age_from: datetime | None = None
-    size: int | None = None
+    active_at: datetime | None
+    age_from: datetime | None
+    ranked: bool = True
+    """Whether it takes part in its group, where the newest are counted."""
+    verdict: Verdict = Verdict.DELETE
+    reasons: tuple[str, ...] = ()
+    yields: bool = True
+    """Whether nothing stands against its going but what gives way to a copy that needs room."""
 
+    def find(self, verdict: Verdict, reason: str, *, yields: bool = False) -> None:
+        """Take down what a rule says; DELETE speaks for going, everything else against it."""
+        self.reasons += (reason,)
+        if verdict is not Verdict.DELETE:
+            self.yields = self.yields and yields
+            if _STRENGTH[verdict] < _STRENGTH[self.verdict]:
+                self.verdict = verdict
 
-class _Outcome(NamedTuple):
-    """What all findings about an image come to."""
-
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    gives_way: bool
-
-    @classmethod
-    def of(cls, findings: Sequence[_Finding]) -> _Outcome:
-        strongest = min([_STRENGTH[finding.verdict] for finding in findings])
-        return cls(
-            verdict=_BY_STRENGTH[strongest],
-            reasons=tuple([finding.reason for finding in findings]),
-            gives_way=all([finding.gives_way or finding.verdict is Verdict.DELETE for finding in findings]),
-        )
-
-
-_FOREIGN = _Finding(
-    Verdict.FOREIGN, f"not made by this pipeline: not in the ledger and without the label {MANAGED_BY}={OWNER}"
-)
-_NEWEST = _Finding(Verdict.KEEP, "the newest ACTIVE of its family")
-_COPIED_LAST = _Finding(Verdict.KEEP, "the last one copied of its family, though not the newest")
+    def set_aside(self, verdict: Verdict, reason: str) -> None:
+        """Take down why the image takes no part in its group."""
+        self.ranked = False
+        self.find(verdict, reason)
 
 
 class _Rules(NamedTuple):
@@ -163,8 +159,8 @@ class _Rules(NamedTuple):
         )
 
 
-def _each_once(images: Iterable[DesktopImage]) -> Iterable[tuple[DesktopImage, bool]]:
-    """Return every image once, and whether it was listed with one content only: the pages of a list can overlap."""
+def _each_once(images: Iterable[DesktopImage]) -> tuple[Collection[DesktopImage], set[str]]:
+    """Return every image once, and the ids of those listed with different contents: the pages of a list can overlap."""
     listed: dict[str, DesktopImage] = {}
     unclear: set[str] = set()
     for image in images:
@@ -172,7 +168,7 @@ def _each_once(images: Iterable[DesktopImage]) -> Iterable[tuple[DesktopImage, b
         if known is not image and _content(known) != _content(image):
             unclear.add(image.id)
             listed[image.id] = min(known, image, key=_content)
-    return [(image, image.id not in unclear) for image in listed.values()]
+    return listed.values(), unclear
 
 
 def _content(image: DesktopImage) -> str:
@@ -195,188 +191,181 @@ def _protection(row: Copy) -> tuple[bool, bool, bool, str]:
     return row.state is not State.ACTIVE, row.pinned, row.retire_refused is not None, row.model_dump_json()
 
 
-def _subject(image: DesktopImage, row: Copy | None, *, clear: bool) -> _Subject:
-    if row is None and not is_ours(image.labels):
-        size = image.storage_size or None
-        return _Subject(image=image, clear=clear, version_at=image.created_at or _LONG_AGO, size=size)
+def _case(image: DesktopImage, row: Copy | None) -> _Case:
+    ours = row is not None or is_ours(image.labels)
     labels = {**row.labels, **image.labels} if row and row.labels_refused else image.labels
-    source_created_at = row.source_created_at if row else None
-    if source_created_at and source_created_at.tzinfo is None:
-        source_created_at = None
+    source_created_at = row.source_created_at if row and _is_aware(row.source_created_at) else None
     age_from = image.created_at
     if age_from and row and row.active_at:
-        age_from = max(age_from, row.active_at) if row.active_at.tzinfo else None
-    return _Subject(
-        image=image,
-        clear=clear,
-        version_at=version_at(image.created_at, source_created_at) or _LONG_AGO,
-        ours=True,
-        row=row,
-        route=(row.route if row else None) or labels.get(ROUTE),
-        family=(row.family if row else None) or labels.get(SOURCE_FAMILY, ""),
-        source_image_id=row.image_id if row else labels.get(SOURCE_IMAGE),
-        source_created_at=source_created_at,
-        labels=labels,
-        age_from=age_from,
+        age_from = max(age_from, row.active_at) if _is_aware(row.active_at) else None
+    return _Case(
+        image_id=image.id,
+        folder_id=image.folder_id,
+        name=image.name,
+        status=image.status,
+        created_at=image.created_at,
         size=image.storage_size or (row.storage_size if row else None) or None,
+        ours=ours,
+        in_ledger=row is not None,
+        leaving=row is not None and row.state is State.RETIRING,
+        labels=labels,
+        route=((row.route if row else None) or labels.get(ROUTE)) if ours else None,
+        family=((row.family if row else None) or labels.get(SOURCE_FAMILY, "")) if ours else "",
+        source_image_id=(row.image_id if row else labels.get(SOURCE_IMAGE)) if ours else None,
+        source_created_at=source_created_at,
+        version_at=version_at(image.created_at, source_created_at) or _LONG_AGO,
+        active_at=row.active_at if row else None,
+        age_from=age_from,
     )
 
 
-def _judge_group(members: Sequence[_Subject], rules: _Rules | None, now: datetime) -> Iterator[tuple[str, _Outcome]]:
-    """Judge the members, which come newest first, by every rule except the cap."""
-    set_aside = [list(_set_aside(member, rules, now)) for member in members]
-    ranked = [member for member, aside in zip(members, set_aside, strict=True) if not aside]
-    copied_last = max(ranked, key=lambda member: member.image.created_at or _LONG_AGO, default=None)
-    rank = 0
-    for member, aside in zip(members, set_aside, strict=True):
-        findings = [*aside, *_protections(member, rules, now)]
-        if not aside and rules and member.age_from:
-            rank += 1
-            findings += _by_rank(rank, len(ranked), rules.retention, copied_last=member is copied_last)
-            findings += _by_age(now - member.age_from, rank, rules)
-        yield member.image.id, _Outcome.of(findings)
+def _is_aware(moment: datetime | None) -> bool:
+    return moment is not None and moment.tzinfo is not None
 
 
-def _set_aside(subject: _Subject, rules: _Rules | None, now: datetime) -> Iterator[_Finding]:
-    """Find why the image takes no part in its group: it is neither ranked nor counted there."""
-    image, row = subject.image, subject.row
-    if not subject.ours:
-        yield _FOREIGN
+def _sort_newest_first(cases: list[_Case]) -> None:
+    cases.sort(key=lambda case: case.image_id)
+    cases.sort(key=lambda case: (case.version_at, case.created_at or _LONG_AGO), reverse=True)
+
+
+def _judge_alone(case: _Case, row: Copy | None, rules: _Rules | None, now: datetime) -> None:
+    """Apply the rules that look at one image only."""
+    if not case.ours:
+        case.set_aside(Verdict.FOREIGN, _FOREIGN)
         return
-    if not subject.clear:
-        yield _Finding(Verdict.NOT_READY, "listed twice with different contents; list it again")
     if row and row.state is not State.ACTIVE:
-        yield _Finding(Verdict.NOT_READY, f"its copy is {row.state}, not ACTIVE: {row.reason}")
-    if image.status != "ACTIVE":
-        yield _Finding(Verdict.NOT_READY, f"its status is {image.status}, not ACTIVE")
+        case.set_aside(Verdict.NOT_READY, f"its copy is {row.state}, not ACTIVE: {row.reason}")
+    if case.status != "ACTIVE":
+        case.set_aside(Verdict.NOT_READY, f"its status is {case.status}, not ACTIVE")
     if rules is None:
-        route = f"route {subject.route} is not in the policy" if subject.route else "it belongs to no route"
-        yield _Finding(Verdict.PROTECTED, f"{route}, so no rule says that it may go")
-    elif rules.folder_id != image.folder_id:
-        elsewhere = f"route {subject.route} has target folder {rules.folder_id}, not {image.folder_id}"
-        yield _Finding(Verdict.PROTECTED, f"{elsewhere}, so no rule says that it may go")
-    if subject.age_from is None:
-        yield _Finding(Verdict.PROTECTED, "its age is unknown: no creation time with a UTC offset")
-    elif subject.age_from > now:
-        moments = [moment.astimezone(UTC).isoformat(timespec="seconds") for moment in (subject.age_from, now)]
-        yield _Finding(Verdict.KEEP, f"made at {moments[0]}, which is after now, {moments[1]}; one clock is wrong")
+        missing = f"route {case.route} is not in the policy" if case.route else "it belongs to no route"
+        case.set_aside(Verdict.PROTECTED, f"{missing}, so no rule says that it may go")
+    elif rules.folder_id != case.folder_id:
+        elsewhere = f"route {case.route} has target folder {rules.folder_id}, not {case.folder_id}"
+        case.set_aside(Verdict.PROTECTED, f"{elsewhere}, so no rule says that it may go")
+    if case.age_from is None:
+        case.set_aside(Verdict.PROTECTED, "its age is unknown: no creation time with a UTC offset")
+    elif case.age_from > now:
+        moments = [moment.astimezone(UTC).isoformat(timespec="seconds") for moment in (case.age_from, now)]
+        case.set_aside(Verdict.KEEP, f"made at {moments[0]}, which is after now, {moments[1]}; one clock is wrong")
+    _protect(case, row, rules.pins if rules else (), now)
 
 
-def _protections(subject: _Subject, rules: _Rules | None, now: datetime) -> Iterator[_Finding]:
-    if not subject.ours:
-        return
-    image, row, labels = subject.image, subject.row, subject.labels
+def _protect(case: _Case, row: Copy | None, pins: Iterable[tuple[str, re.Pattern[str]]], now: datetime) -> None:
+    labels = case.labels
     pin = labels.get(PINNED)
     if pin is not None and pin.strip().lower() not in _NOT_A_PIN:
-        yield _Finding(Verdict.PROTECTED, f"pinned by label {PINNED}={pin}")
+        case.find(Verdict.PROTECTED, f"pinned by label {PINNED}={pin}")
     if row and row.pinned:
-        yield _Finding(Verdict.PROTECTED, "pinned in the ledger")
-    if rules:
-        for entry, pattern in rules.pins:
-            if entry == image.id or entry == subject.source_image_id or pattern.match(image.name):
-                yield _Finding(Verdict.PROTECTED, f"pinned by the policy: {entry}")
+        case.find(Verdict.PROTECTED, "pinned in the ledger")
+    ids, name = (case.image_id, case.source_image_id), case.name
+    for entry, pattern in pins:
+        if entry in ids or pattern.match(name):
+            case.find(Verdict.PROTECTED, f"pinned by the policy: {entry}")
     if KEEP_UNTIL in labels:
-        yield _kept_until(labels[KEEP_UNTIL], now)
+        case.find(*_kept_until(labels[KEEP_UNTIL], now))
     if row and row.retire_refused is not None:
-        yield _Finding(Verdict.PROTECTED, f"the service refused to delete it: {row.retire_refused}")
+        case.find(Verdict.PROTECTED, f"the service refused to delete it: {row.retire_refused}")
 
 
-def _kept_until(value: str, now: datetime) -> _Finding:
+def _kept_until(value: str, now: datetime) -> tuple[Verdict, str]:
     try:
         last_day = date.fromisoformat(value) if _DAY.fullmatch(value) else None
     except ValueError:
         last_day = None
     label = f"label {KEEP_UNTIL}={value}"
     if last_day is None:
-        return _Finding(Verdict.PROTECTED, f"{label} is not a date YYYY-MM-DD, so it holds; correct or remove it")
+        return Verdict.PROTECTED, f"{label} is not a date YYYY-MM-DD, so it holds; correct or remove it"
     if now.date() <= last_day:
-        return _Finding(Verdict.PROTECTED, f"{label}: kept to the end of that day, UTC")
-    return _Finding(Verdict.DELETE, f"{label}: that day is over")
+        return Verdict.PROTECTED, f"{label}: kept to the end of that day, UTC"
+    return Verdict.DELETE, f"{label}: that day is over"
 
 
-def _by_rank(rank: int, count: int, retention: Retention, *, copied_last: bool) -> Iterator[_Finding]:
-    if rank == 1:
-        yield _NEWEST
-    elif copied_last:
-        yield _COPIED_LAST
-    if rank <= retention.floor:
-        yield _Finding(
-            Verdict.KEEP, f"{_ordinal(rank)} newest of {count} ACTIVE in its family, floor {retention.floor}"
-        )
+def _judge_group(ranked: Sequence[_Case], rules: _Rules, now: datetime) -> None:
+    """Apply the rules that count within a group, which comes newest first."""
+    copied_last = max(ranked, key=lambda case: case.created_at or _LONG_AGO, default=None)
+    floor = rules.retention.floor
+    for rank, case in enumerate(ranked, start=1):
+        if rank == 1:
+            case.find(Verdict.KEEP, "the newest ACTIVE of its family")
+        elif case is copied_last:
+            case.find(Verdict.KEEP, "the last one copied of its family, though not the newest")
+        if rank <= floor:
+            place = f"{_ordinal(rank)} newest of {len(ranked)} ACTIVE in its family"
+            case.find(Verdict.KEEP, f"{place}, floor {floor}")
+        if case.age_from:
+            _judge_age(case, now - case.age_from, rank, rules)
 
 
-def _by_age(age: timedelta, rank: int, rules: _Rules) -> Iterator[_Finding]:
-    retention = rules.retention
-    too_old = age > rules.max_age
+def _judge_age(case: _Case, age: timedelta, rank: int, rules: _Rules) -> None:
     days = f"ACTIVE for {_days(age)} days"
     if age < rules.min_age:
-        yield _Finding(Verdict.KEEP, f"{days}, less than min_age_days {retention.min_age_days:g}")
+        case.find(Verdict.KEEP, f"{days}, less than min_age_days {rules.retention.min_age_days:g}")
     else:
-        yield _Finding(Verdict.DELETE, f"{days}, min_age_days {retention.min_age_days:g}")
+        case.find(Verdict.DELETE, f"{days}, min_age_days {rules.retention.min_age_days:g}")
+    too_old = age > rules.max_age
     if too_old:
-        yield _Finding(Verdict.DELETE, f"{days}, more than max_age_days {retention.max_age_days:g}")
+        case.find(Verdict.DELETE, f"{days}, more than max_age_days {rules.retention.max_age_days:g}")
+    keep_last = rules.retention.keep_last
     place = f"{_ordinal(rank)} newest of its family"
-    if rank > retention.keep_last:
-        yield _Finding(Verdict.DELETE, f"{place}, beyond keep_last {retention.keep_last}")
+    if rank > keep_last:
+        case.find(Verdict.DELETE, f"{place}, beyond keep_last {keep_last}")
     elif too_old:
-        yield _Finding(Verdict.DELETE, f"{place}, within keep_last {retention.keep_last}, which max_age_days overrules")
+        case.find(Verdict.DELETE, f"{place}, within keep_last {keep_last}, which max_age_days overrules")
     else:
-        yield _Finding(Verdict.KEEP, f"{place}, within keep_last {retention.keep_last}", gives_way=True)
+        case.find(Verdict.KEEP, f"{place}, within keep_last {keep_last}", yields=True)
 
 
-def _postpone(
-    oldest_first: Iterable[_Subject], outcomes: Mapping[str, _Outcome], policy: Policy
-) -> Iterator[tuple[str, _Outcome]]:
+def _postpone(cases: Iterable[_Case], policy: Policy) -> None:
     """Let no more than max_deletions of each route go at once; the oldest do, the others are told that they wait."""
-    going: defaultdict[str, list[str]] = defaultdict(list)
-    for subject in oldest_first:
-        if subject.route and outcomes[subject.image.id].verdict is Verdict.DELETE:
-            going[subject.route].append(subject.image.id)
+    going: defaultdict[str | None, list[_Case]] = defaultdict(list)
+    for case in cases:
+        if case.verdict is Verdict.DELETE:
+            going[case.route].append(case)
     for route in policy.routes:
-        cap = route.retention.max_deletions
-        place = f"oldest of {len(going[route.name])} that may go, max_deletions {cap} in one run"
-        for number, image_id in enumerate(going[route.name], start=1):
-            _, reasons, gives_way = outcomes[image_id]
+        members, cap = going[route.name], route.retention.max_deletions
+        _sort_newest_first(members)
+        of_all = f"oldest of {len(members)} that may go, max_deletions {cap} in one run"
+        for number, case in enumerate(reversed(members), start=1):
             verdict = Verdict.DELETE if number <= cap else Verdict.POSTPONED
-            yield image_id, _Outcome(verdict, (*reasons, f"{_ordinal(number)} {place}"), gives_way)
+            case.find(verdict, f"{_ordinal(number)} {of_all}", yields=True)
 
 
-def _judgement(subject: _Subject, outcome: _Outcome) -> Judgement:
-    image, row = subject.image, subject.row
+def _judgement(case: _Case) -> Judgement:
     return Judgement(
-        image_id=image.id,
-        folder_id=image.folder_id,
-        name=image.name,
-        route=subject.route,
-        family=subject.family,
-        source_image_id=subject.source_image_id,
-        source_created_at=subject.source_created_at,
-        status=image.status,
-        created_at=image.created_at,
-        active_at=row.active_at if row else None,
-        storage_size=subject.size,
-        verdict=outcome.verdict,
-        reasons=outcome.reasons,
-        may_make_room=row is not None and outcome.gives_way,
+        image_id=case.image_id,
+        folder_id=case.folder_id,
+        name=case.name,
+        route=case.route,
+        family=case.family,
+        source_image_id=case.source_image_id,
+        source_created_at=case.source_created_at,
+        status=case.status,
+        created_at=case.created_at,
+        active_at=case.active_at,
+        storage_size=case.size,
+        verdict=case.verdict,
+        reasons=case.reasons,
+        may_make_room=case.yields and case.in_ledger,
     )
 
 
-def _quota_use(subjects: Sequence[_Subject], known_folders: Collection[str], policy: Policy) -> QuotaUse:
+def _quota_use(cases: Iterable[_Case], known_folders: Collection[str], policy: Policy) -> QuotaUse:
     """Count what fills the quota: ours, and what others made in our folders.
 
     System images are taken not to fill it. No field marks one; they are known by a folder that is none of ours, though
     our folders' lists show them. Counting them would let a copy wait for room that is there.
     """
-    counted = [subject for subject in subjects if subject.ours or subject.image.folder_id in known_folders]
-    leaving = [subject for subject in counted if subject.row and subject.row.state is State.RETIRING]
+    counted = [case for case in cases if case.ours or case.folder_id in known_folders]
+    leaving = [case for case in counted if case.leaving]
     return QuotaUse(
         images_limit=policy.quota.images,
         bytes_limit=policy.quota.bytes,
         images_used=len(counted),
-        bytes_used=sum(subject.size or 0 for subject in counted),
+        bytes_used=sum(case.size or 0 for case in counted),
         images_leaving=len(leaving),
-        bytes_leaving=sum(subject.size or 0 for subject in leaving),
-        unknown_sizes=sum(subject.size is None for subject in counted),
+        bytes_leaving=sum(case.size or 0 for case in leaving),
+        unknown_sizes=sum(case.size is None for case in counted),
     )
 
 
@@ -386,7 +375,7 @@ def _ordinal(number: int) -> str:
     >>> " ".join(_ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21, 111))
     '1st 2nd 3rd 4th 11th 12th 13th 21st 111th'
     """
-    return f"{number}th" if 10 < number % 100 < 14 else f"{number}{_SUFFIXES[number % 10]}"
+    return f"{number}th" if number % 100 in _TEENS else f"{number}{_SUFFIXES[number % 10]}"
 
 
 def _days(span: timedelta) -> str:
