@@ -30,7 +30,7 @@ _MOST_ENVELOPES = 6  # SNS in SQS in an array is four
 _UNFINISHED = frozenset({"STARTED", "RUNNING", "ERROR", "CANCELLED"})
 _IDENTIFIER = re.compile(r"[0-9a-zA-Z][-_.0-9a-zA-Z]{0,49}")  # images:copy takes 50 characters
 _NAME_LIMIT = 50
-_KEY = re.compile(r"[_a-zA-Z][-_.0-9a-zA-Z]{0,39}")
+_KEY = re.compile(r"[_a-zA-Z][-_0-9a-zA-Z]{0,29}")  # neither a sentence nor as long as a token
 _YANDEX_TYPE = re.compile(r"yandex\.cloud(\.[a-zA-Z]{1,40}){1,6}")
 
 
