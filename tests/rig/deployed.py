@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from cloud_desktop import YandexCloud
 from image_pipeline.app import forget_app
+from local.emulator.faults import Faults
 from local.emulator.http import EmulatorServer
 from local.emulator.world import World
 from tests.rig.aws import Aws
-from tests.rig.pipeline import policy_json
+from tests.rig.pipeline import SOURCE, TARGET, policy_json
 
 MODULES = {"copy": "copy_on_new_compute_image", "poll": "poll_operation", "cleanup": "cleanup"}
 
@@ -24,6 +26,23 @@ class Deployed:
     """The functions, and the world that they act on."""
 
     world: World
+    faults: Faults
+    forget_rows: Callable[[], None]
+
+    def start_over(self) -> None:
+        """Make the world and the ledger empty again, which is faster than another deployment."""
+        self.forget_rows()
+        self.faults.clear()
+        self.world.calls.clear()
+        self.world.rules.copy_seconds = 0
+        for image in self.world.desktop_images():
+            self.world.remove_desktop_image(image.id)
+        for source in self.world.compute_images():
+            self.world.remove_compute_image(source.id)
+        for operation in self.world.operations():
+            self.world.forget_operation(operation.id, key_too=True)
+        for folder_id in (SOURCE, TARGET):
+            self.world.allow_folder(folder_id)
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Invoke `copy`, `poll` or `cleanup` with an event."""
@@ -35,7 +54,8 @@ def deployed(aws: Aws, *, platform: str = "aws", policy: str | None = None) -> I
     """Set the environment of the functions while the block lasts."""
     world = World(copy_seconds=0, delete_seconds=0, quota_images=1000)
     services = ("CLOUD_DESKTOP", "COMPUTE", "OPERATION", "IAM", "TOKEN_EXCHANGE", "QUOTA")
-    with EmulatorServer(world) as emulator, pytest.MonkeyPatch.context() as environment:
+    faults = Faults()
+    with EmulatorServer(world, faults=faults) as emulator, pytest.MonkeyPatch.context() as environment:
         settings = {
             **aws.environment(),
             **{f"YC_{service}_URL": emulator.url for service in services},
@@ -45,9 +65,19 @@ def deployed(aws: Aws, *, platform: str = "aws", policy: str | None = None) -> I
             "IMAGE_POLICY": policy or policy_json(),
             "PLATFORM": platform,
         }
+        # Nothing sleeps: the pauses between the client's attempts are its default, which the app takes.
+        defaults: Any = YandexCloud.from_environment.__func__.__kwdefaults__  # type: ignore[attr-defined]
+        environment.setitem(defaults, "sleep", lambda _seconds: None)
         for name, value in settings.items():
             environment.setenv(name, value)
         try:
-            yield Deployed(world)
+            yield Deployed(world, faults, lambda: _empty(aws, settings["COPIES_TABLE"]))
         finally:
             forget_app()
+
+
+def _empty(aws: Aws, table: str) -> None:
+    dynamodb = aws.client("dynamodb")
+    for item in dynamodb.scan(TableName=table)["Items"]:
+        key = {name: item[name] for name in ("folder_id", "image_id")}
+        dynamodb.delete_item(TableName=table, Key=key)
