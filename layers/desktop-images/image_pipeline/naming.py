@@ -21,6 +21,7 @@ NAME_LIMIT = 50
 DESCRIPTION_LIMIT = 1024
 _SHORT_ID_LENGTH = 8
 _UNSAFE = re.compile(r"[^-_0-9a-z]+")
+_WORD = re.compile(r"[0-9a-zA-Z]+")
 
 
 class Named(Protocol):
@@ -48,12 +49,19 @@ def short_id(image_id: str) -> str:
 def render_name(template: str, image: Named) -> str:
     """Return the desktop image's name: 1 to 50 characters, and never that of another source.
 
-    A template that holds `{id}` or `{short_id}` is taken at its word while the result fits; otherwise the text is cut
-    and the short id is put behind it, because two compute images may well have one name: in two folders, or one after
-    the other.
+    The last word of a name, its last run of letters and digits, is the image's id or its short id; that is what keeps
+    names apart, whatever the templates and the other fields hold. A template that ends so is taken at its word while
+    the result fits; otherwise the text is cut and the short id is put behind it, because two compute images may well
+    have one name: in two folders, or one after the other.
+
+    >>> from types import SimpleNamespace as Image
+    >>> image = Image(id="fd8computeimage00001", name="win11", family="", created_at=datetime(2026, 8, 1, tzinfo=UTC))
+    >>> render_name("{name}", image), render_name("{name} {created:%Y%m%d} ({short_id})", image)
+    ('win11-pmmto6kc', 'win11 20260801 (pmmto6kc)')
     """
     text = " ".join(_render(template, image).split())
-    if text and len(text) <= NAME_LIMIT and ("{id}" in template or "{short_id}" in template):
+    words = _WORD.findall(text)
+    if len(text) <= NAME_LIMIT and words and words[-1] in {image.id, short_id(image.id)}:
         return text
     stem = text[: NAME_LIMIT - _SHORT_ID_LENGTH - 1].rstrip(" -_.") or "image"
     return f"{stem}-{short_id(image.id)}"
