@@ -18,7 +18,7 @@ COPY = "POST /cloud-desktop/v1/images:copy"
 class Weeks:
     """The simulated time: an image every three and a half days, timers as in template.yaml."""
 
-    def __init__(self, cleanup: str, images: int = 20) -> None:
+    def __init__(self, cleanup: str, images: int = 20, rest: timedelta = timedelta(days=10)) -> None:
         route = {
             "name": "office",
             "source": {"folder_id": SOURCE},
@@ -27,6 +27,7 @@ class Weeks:
         }
         self.rig = Rig(policy=policy_json(routes=[route], cleanup=cleanup, quota={"images": 8}))
         self.images = images
+        self.rest = rest
         self.by_hand = cleanup == "plan"
         self.born: dict[str, datetime] = {}
         self.gone: dict[str, datetime] = {}
@@ -42,7 +43,7 @@ class Weeks:
             if number == 1:
                 self.pinned = self.sources[0]
                 set_pin(self.rig.adapters, TARGET, self.pinned, pinned=True)
-        self._run(timedelta(days=10))
+        self._run(self.rest)
 
     def _run(self, span: timedelta) -> None:
         end = self.rig.clock() + span
@@ -93,7 +94,7 @@ def test_ten_weeks_end_with_the_newest_of_every_family_active(cleanup: str) -> N
 
 
 def test_under_plan_with_nobody_to_delete_the_ninth_copy_waits_and_says_so() -> None:
-    weeks = Weeks("plan", images=10)
+    weeks = Weeks("plan", images=9, rest=timedelta())
     weeks.by_hand = False
 
     weeks.pass_by()
