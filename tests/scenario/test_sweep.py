@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from image_pipeline.copies import State
+from local.emulator.faults import Fault
 from tests.rig.pipeline import SOURCE, TARGET, Rig, policy_json
 
 
@@ -71,6 +72,22 @@ def test_the_row_missing_while_the_image_exists_is_healed_without_a_second_copy(
     assert report.adopted == 1
     assert rig.row(image_id).state is State.ACTIVE
     assert rig.world.calls["POST /cloud-desktop/v1/images:copy"] == 1
+
+
+def test_a_lost_row_is_healed_by_the_name_where_no_label_says_whose_the_image_is() -> None:
+    rig = Rig(world={"accept_labels_on_copy": False})
+    rig.faults.add(Fault(kind="forbidden", route="PATCH images/{imageId}", times=9))
+    image_id = active(rig)
+    for operation in rig.world.operations():
+        rig.world.forget_operation(operation.id, key_too=True)
+    rig.table.items.clear()
+    rig.clock.advance(days=1)
+
+    rig.sweep()
+    rig.settle()
+
+    assert rig.row(image_id).state is State.ACTIVE
+    assert len(rig.world.desktop_images(TARGET)) == 1, "neither label nor key was left, only the name"
 
 
 def test_an_image_deleted_by_hand_is_lost_and_not_made_again(rig: Rig) -> None:

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from cloud_desktop import ConfigurationError
 
-
 VARIABLES = {
     "YC_REGION": "Region of the Yandex APIs: `kz1` (default) or `ru-central1`.",
     "YC_CLOUD_DESKTOP_URL": "Origin of Cloud Desktop instead of the region's, such as `http://127.0.0.1:8080`.",
@@ -21,7 +20,7 @@ VARIABLES = {
     "YC_TOKEN": "Credential: an IAM token, used as it is. It lives twelve hours at most, so this is for trying things.",
     "YC_SERVICE_ACCOUNT_KEY_FILE": "Credential: an authorized key, as a path or as the JSON itself.",
     "YC_SERVICE_ACCOUNT_KEY_SECRET": "Credential: name or ARN of the AWS Secrets Manager secret with that JSON.",
-    "YC_SERVICE_ACCOUNT_ID": "Credential without a key: service account that an AWS web identity token is exchanged for.",
+    "YC_SERVICE_ACCOUNT_ID": "Credential without a key: account that an AWS web identity token is exchanged for.",
     "YC_METADATA_ADDR": "Where the metadata service answers, if not at `169.254.169.254`.",
     "POLL_QUEUE_URL": "Required. URL of the queue that carries wake-ups: SQS or Yandex Message Queue.",
     "COPIES_TABLE": "Required. Table that holds the ledger: DynamoDB, or YDB through its Document API.",
@@ -32,7 +31,7 @@ VARIABLES = {
     "POWERTOOLS_LOG_LEVEL": "Least severity that is logged; `INFO` by default.",
     "POWERTOOLS_SERVICE_NAME": "Service name on log lines and metrics; `desktop-images` by default.",
     "POWERTOOLS_METRICS_NAMESPACE": "Namespace of the metrics; `DesktopImages` by default.",
-    "AWS_ENDPOINT_URL_SQS": "Where SQS answers (likewise `_DYNAMODB`, `_S3`, `_SNS`): how Yandex's services are reached.",
+    "AWS_ENDPOINT_URL_SQS": "Where SQS answers (and `_DYNAMODB`, `_S3`, `_SNS`): how Yandex's services are reached.",
 }
 """Every environment variable of the functions and what it means; the README's table is made of this."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -78,12 +79,14 @@ def start(
     folder_id: str | None = None,
     name: str | None = None,
     again: bool = False,
+    names_there: Container[str] = (),
 ) -> Result:
     """Begin the copy of the image, or return the one that there is.
 
     The row is created before the request is made, by a conditional write that one process wins. A row that was begun
     but never got as far as a wake-up belongs to a process that died: it is taken up where it was left. `again` asks
-    for an ended copy to be made once more.
+    for an ended copy to be made once more. `names_there` are the names that the target folder is known to hold: an
+    image of the copy's name may be the copy itself, whose row was lost, so it is looked at before anything is made.
 
     Raises:
         ValueError: neither the caller nor the route names the target folder.
@@ -95,7 +98,8 @@ def start(
             return _skip(adapters, image.id, fresh.route, f"the source image is in status {image.status}")
         if adapters.ledger.create(_as_left_by_a_crash(fresh)):
             adapters.telemetry.log_copy("copy_begun", fresh)
-            return _result(follow(adapters, fresh), Outcome.STARTED)
+            stored = _as_left_by_a_crash(fresh)
+            return _result(follow(adapters, stored if fresh.name in names_there else fresh), Outcome.STARTED)
         existing = adapters.ledger.get(*fresh.key)
         if existing is None:
             raise RuntimeError(f"the row of copy {fresh.correlation_id} was removed while it was being begun")

@@ -28,7 +28,7 @@ from cloud_desktop import (
 )
 from image_pipeline import schedule
 from image_pipeline.copies import Copy, State, Step
-from image_pipeline.naming import MANAGED_BY, OWNER, SOURCE_IMAGE, label_value
+from image_pipeline.naming import MANAGED_BY, OWNER, SOURCE_IMAGE, label_value, short_id
 
 FORGIVEN_MISSES = 3
 """Answers 'not found' that a fresh operation or image may give while replicas lag; the Go SDK forgives as many."""
@@ -163,6 +163,8 @@ def _is_copy(image: DesktopImage, copy: Copy) -> bool:
         return False
     if image.labels.get(MANAGED_BY) == OWNER:
         return image.labels.get(SOURCE_IMAGE) == label_value(copy.image_id)
+    if short_id(copy.image_id) in image.name:  # a region without labels; the name itself is made of the source's id
+        return True
     return image.created_at is not None and image.created_at >= copy.created_at - CLOCK_SKEW
 
 

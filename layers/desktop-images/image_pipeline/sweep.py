@@ -39,6 +39,8 @@ class SweepReport:
     vanished: int = 0
     postponed: int = 0
     errors: list[str] = field(default_factory=list)
+    names_there: dict[str, set[str]] = field(default_factory=dict)
+    """Names of the desktop images in each target folder that could be read; not part of the answer."""
 
     def answer(self) -> dict[str, Any]:
         """Return the report as `POST /sweep` gives it."""
@@ -117,7 +119,8 @@ def _start_missing(adapters: Adapters, policy: Policy, folder_id: str, rows: Row
             report.postponed += 1
             continue
         again = (route.target.folder_id, image.id) in rows
-        _note(start(adapters, image, route, again=again), rows, report)
+        names_there = report.names_there.get(route.target.folder_id, ())
+        _note(start(adapters, image, route, again=again, names_there=names_there), rows, report)
 
 
 def _decisions(image: ComputeImage, policy: Policy, folder_id: str) -> Iterator[tuple[Route | None, str]]:
@@ -151,6 +154,7 @@ def _note(result: Result, rows: Rows, report: SweepReport) -> None:
 
 def _heal_folder(adapters: Adapters, folder_id: str, rows: Rows, report: SweepReport) -> None:
     listed = {image.id: image for image in adapters.cloud.desktop_images.list(folder_id)}
+    report.names_there[folder_id] = {image.name for image in listed.values()}
     in_folder = [row for row in rows.values() if row.folder_id == folder_id]
     for row in in_folder:
         if row.state is State.ACTIVE and row.desktop_image_id not in listed and _is_gone(adapters, row):
