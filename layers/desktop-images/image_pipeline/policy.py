@@ -6,6 +6,7 @@ Pure: text in, values out. Unknown keys are errors, because a misspelt key that 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from datetime import datetime
 from string import Formatter
@@ -29,6 +30,12 @@ def _whole(value: object) -> object:
     return value
 
 
+def _written_out(value: object) -> object:
+    if not isinstance(value, str | datetime):
+        raise ValueError("must be an instant such as 2026-08-01T00:00:00Z")  # noqa: TRY004 - as above
+    return value
+
+
 Count = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
 Days = Annotated[float, BeforeValidator(_whole), Field(ge=0, le=36500, allow_inf_nan=False)]
 FolderId = Annotated[str, Field(min_length=1, max_length=50)]
@@ -47,7 +54,7 @@ class Source(_Strict):
     )
     name: str = Field(default="*", min_length=1, description="Shell pattern of the image name.")
     labels: dict[str, str] = Field(default_factory=dict, description="Labels that must all be on the image.")
-    since: AwareDatetime | None = Field(
+    since: Annotated[AwareDatetime, BeforeValidator(_written_out)] | None = Field(
         default=None,
         description="Images created before this instant (RFC 3339 with offset) are left alone by events and sweeps.",
     )
@@ -169,10 +176,33 @@ def parse_policy(text: str, *, origin: str = "") -> Policy:
     Raises:
         ConfigurationError: the text is not JSON or breaks a rule; the sentence names the key and the rule.
     """
+    if (twice := _key_given_twice(text)) is not None:
+        raise ConfigurationError(VARIABLE, f"{origin}is not a valid image policy: {twice}: given twice; keep one")
     try:
         return Policy.model_validate_json(text)
     except ValidationError as error:
         raise ConfigurationError(VARIABLE, f"{origin}is not a valid image policy: {_sentence(error)}") from None
+
+
+class _KeyTwiceError(Exception):
+    pass
+
+
+def _key_given_twice(text: str) -> str | None:
+    """Return a key that an object of the text holds twice: readers keep one and forget the other without a word."""
+
+    def check(pairs: list[tuple[str, object]]) -> None:
+        keys = [key for key, _ in pairs]
+        if len(set(keys)) < len(keys):
+            raise _KeyTwiceError(next(key for key in keys if keys.count(key) > 1))
+
+    try:
+        json.loads(text, object_pairs_hook=check)
+    except _KeyTwiceError as twice:
+        return str(twice)
+    except (ValueError, RecursionError):
+        pass  # the model says what is wrong
+    return None
 
 
 def _sentence(error: ValidationError) -> str:
@@ -207,6 +237,8 @@ def check_template(template: str) -> None:
             raise ValueError(f"unknown field {{{field}}}; the fields are {known}")
         if conversion or (spec and field != "created"):
             raise ValueError(f"field {{{field}}} takes no format; only {{created:...}} does")
+        if spec and "{" in spec:
+            raise ValueError(f"the format {spec!r} of {{created}} holds another field; give each its own braces")
         if spec and not format(datetime(2026, 1, 1), spec).isprintable():  # noqa: DTZ001 - only the format is tried
             raise ValueError(f"the format {spec!r} of {{created}} gives unprintable text")
 

@@ -66,4 +66,4 @@ def _mismatch(image: Candidate, route: Route) -> str | None:
 
 
 def _instant(moment: datetime | None) -> str:
-    return moment.isoformat(timespec="seconds") if moment else "at an unknown time"
+    return moment.isoformat() if moment else "at an unknown time"
