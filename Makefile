@@ -66,6 +66,10 @@ format: setup ## Rewrite the code in the project's style
 build: $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv) ## Build the layer and the functions for Lambda into build/, without a container
 	UV=$(UV) $(PYTHON) deploy/package.py build build
 
+.PHONY: package-yandex
+package-yandex: $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv) ## Build the functions for Yandex Cloud into dist/yandex, without a container
+	UV=$(UV) $(PYTHON) deploy/package.py yandex dist/yandex
+
 .PHONY: deploy
 deploy: build ## Build and deploy to AWS; asks for what it needs (DEPLOY_ARGS replaces --guided)
 	UV=$(abspath $(shell command -v $(UV))) SAM_CLI_TELEMETRY=0 $(SAM) build
