@@ -72,4 +72,4 @@ class _Object:
             raise ConfigurationError(VARIABLE, f"{origin}cannot be read: {type(error).__name__}") from None
         if len(text) > LARGEST_POLICY:
             raise ConfigurationError(VARIABLE, f"{origin}is larger than {LARGEST_POLICY} bytes")
-        return parse_policy(text.decode(errors="replace"), origin=origin)
+        return parse_policy(text.decode("utf-8-sig", errors="replace"), origin=origin)

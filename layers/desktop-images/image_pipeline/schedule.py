@@ -20,7 +20,7 @@ def next_pause(waited: float, hint: float | None = None) -> int:
     """Return the whole seconds until the next look.
 
     15 % of the time already waited, from 5 s to 5 min: a short copy is noticed quickly, a copy of an hour costs about
-    thirty looks. A hint of the server wins, bounded to what a queue message can be delayed by.
+    forty looks. A hint of the server wins, bounded to what a queue message can be delayed by.
 
     >>> [next_pause(waited) for waited in (0, 60, 600, 1800, 7200)]
     [5, 9, 90, 270, 300]
