@@ -31,6 +31,8 @@ from image_pipeline.wake_ups import Queue
 TIME_TO_FINISH = 3.0
 """Seconds of an invocation that calls to the cloud leave alone, for the wake-up, the row and the answer."""
 _AWS_CALLS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
+_ONLY_DOCUMENTED = Config(request_checksum_calculation="when_required", response_checksum_validation="when_required")
+"""Without the checksum headers that botocore adds for S3 and no page of Object Storage documents."""
 _RELEVANT = ("YC_", "AWS_", "POLL_QUEUE_URL", "COPIES_TABLE", "IMAGE_POLICY", "NOTIFY_", "PLATFORM", "POWERTOOLS_")
 
 
@@ -43,7 +45,7 @@ class App:
         self._ends_at = math.inf
         telemetry = Telemetry(self.settings.platform)
         self._opened: list[Any] = []
-        client = self.client = _clients(environ, self._opened)
+        client = self.client = _clients(environ, self.settings, self._opened)
         self.adapters = Adapters(
             cloud=YandexCloud.from_environment(
                 environ,
@@ -71,7 +73,8 @@ class App:
         telemetry = self.adapters.telemetry
         if quiet:
             telemetry.hush()
-        telemetry.begin(function_request_id=getattr(context, "aws_request_id", None))
+        request_id = getattr(context, "aws_request_id", None) or getattr(context, "request_id", None)  # Lambda, Yandex
+        telemetry.begin(function_request_id=request_id)
         self.adapters.ledger.forget_snapshot()
         self._context_token.offer(getattr(context, "token", None))
         left = getattr(context, "get_remaining_time_in_millis", None)
@@ -117,12 +120,13 @@ def forget_app() -> None:
         _built.popitem()[1].close()
 
 
-def _clients(environ: Mapping[str, str], opened: list[Any]) -> Any:
+def _clients(environ: Mapping[str, str], settings: Settings, opened: list[Any]) -> Any:
     session = boto3.session.Session(region_name=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None)
+    config = _AWS_CALLS.merge(_ONLY_DOCUMENTED) if settings.platform == "yandex" else _AWS_CALLS
 
     @cache
     def client(service: Any) -> Any:
-        made = session.client(service, config=_AWS_CALLS)
+        made = session.client(service, config=config)
         opened.append(made)
         return made
 

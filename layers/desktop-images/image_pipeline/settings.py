@@ -27,13 +27,29 @@ VARIABLES = {
     "IMAGE_POLICY": "Required. The image policy as JSON, or `s3://bucket/key` of the object that holds it.",
     "NOTIFY_TOPIC_ARN": "SNS topic that verdicts are announced to.",
     "NOTIFY_WEBHOOK_URL": "URL that verdicts are posted to as JSON. Treated as a secret.",
-    "PLATFORM": "`aws` (default) or `yandex`: how metrics leave the function.",
+    "PLATFORM": "`aws` (default) or `yandex`: the form of log lines and metrics, and what else has to be set.",
     "POWERTOOLS_LOG_LEVEL": "Least severity that is logged; `INFO` by default.",
     "POWERTOOLS_SERVICE_NAME": "Service name on log lines and metrics; `desktop-images` by default.",
     "POWERTOOLS_METRICS_NAMESPACE": "Namespace of the metrics; `DesktopImages` by default.",
     "AWS_ENDPOINT_URL_SQS": "Where SQS answers (and `_DYNAMODB`, `_S3`, `_SNS`): how Yandex's services are reached.",
+    "AWS_REGION": "Set by Lambda. Required on Yandex: the region that requests are signed for, `ru-central1`.",
+    "AWS_ACCESS_KEY_ID": "Set by Lambda. Required on Yandex: the id of a static access key of the service account.",
+    "AWS_SECRET_ACCESS_KEY": "Set by Lambda. Required on Yandex: the secret part of that key.",
 }
 """Every environment variable of the functions and what it means; the README's table is made of this."""
+
+_ON_YANDEX = {
+    "AWS_REGION": "the region that requests to Message Queue and the Document API are signed for, ru-central1",
+    "AWS_ACCESS_KEY_ID": "the id of a static access key of the function's service account",
+    "AWS_SECRET_ACCESS_KEY": "the secret part of that static access key",
+    "AWS_ENDPOINT_URL_SQS": "the origin of Message Queue, such as https://message-queue.api.cloud.yandex.net",
+    "AWS_ENDPOINT_URL_DYNAMODB": "the Document API endpoint of the YDB database",
+    "AWS_ENDPOINT_URL_S3": "the origin of Object Storage, such as https://storage.yandexcloud.net",
+}
+_INSTEAD = {"AWS_REGION": "AWS_DEFAULT_REGION"} | {
+    name: "AWS_ENDPOINT_URL" for name in _ON_YANDEX if name.startswith("AWS_ENDPOINT_URL_")
+}
+_NOT_ON_YANDEX = ("YC_SERVICE_ACCOUNT_KEY_SECRET", "YC_SERVICE_ACCOUNT_ID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     platform = _optional(environ, "PLATFORM") or "aws"
     if platform not in {"aws", "yandex"}:
         raise ConfigurationError("PLATFORM", f"is {platform!r}; set it to aws or yandex, or leave it out for aws")
+    if platform == "yandex":
+        _check_yandex(environ)
     return Settings(
         poll_queue_url=_url(environ, "POLL_QUEUE_URL", "the URL of the queue that carries wake-ups", required=True),
         copies_table=_required(environ, "COPIES_TABLE", "the name of the table that holds the ledger"),
@@ -67,6 +85,18 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         notify_webhook_url=_url(environ, "NOTIFY_WEBHOOK_URL", "the URL that verdicts are posted to") or None,
         platform="yandex" if platform == "yandex" else "aws",
     )
+
+
+def _check_yandex(environ: Mapping[str, str]) -> None:
+    """Refuse what would send a request of a Yandex function to AWS."""
+    for name in _NOT_ON_YANDEX:
+        if _optional(environ, name):
+            raise ConfigurationError(
+                name, "works on AWS alone; leave it out on Yandex, where the function's own service account is used"
+            )
+    for name, meaning in _ON_YANDEX.items():
+        if _optional(environ, _INSTEAD.get(name, name)) is None:
+            _required(environ, name, meaning)
 
 
 def _optional(environ: Mapping[str, str], name: str) -> str | None:

@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cloud_desktop import CloudDesktopError
 from image_pipeline.copies import Copy
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.logging.types import LogRecord
+
 NAMESPACE = "DesktopImages"
 _EXPECTED = (CloudDesktopError, ClientError, BotoCoreError)
+_CLOUD_LOGGING_LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+LONGEST_LINE = 64 * 1024
+"""Bytes; Cloud Logging splits a longer line and reads its parts as text."""
+_LONGEST_CUT = 500
+
+
+class CloudLoggingFormatter(LambdaPowertoolsFormatter):
+    """Lines that Cloud Logging takes apart: a level of its own names and a `message`, the rest as `json_payload`.
+
+    Source: the page "Function logs" of the Cloud Functions documentation, "Structured logs".
+    """
+
+    def serialize(self, log: LogRecord) -> str:
+        """Return the line; in one that would be too long, long values are cut."""
+        record: dict[str, Any] = dict(log)
+        record["level"] = _CLOUD_LOGGING_LEVELS.get(record["level"], record["level"])
+        line: str = self.json_serializer(record)
+        if len(line.encode()) > LONGEST_LINE:
+            cut = {key: f"{value!s:.{_LONGEST_CUT}}" for key, value in record.items() if len(str(value)) > _LONGEST_CUT}
+            line = self.json_serializer({**record, **cut})
+        return line
 
 
 class Telemetry:
@@ -25,7 +50,8 @@ class Telemetry:
 
     def __init__(self, platform: Literal["aws", "yandex"] = "aws") -> None:
         service = os.environ.get("POWERTOOLS_SERVICE_NAME") or "desktop-images"
-        self.logger = Logger(service=service)
+        formatter = CloudLoggingFormatter() if platform == "yandex" else None
+        self.logger = Logger(service=service, logger_formatter=formatter)
         self._metrics = (
             Metrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE, service=service)
             if platform == "aws"
