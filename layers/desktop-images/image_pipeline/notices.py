@@ -6,6 +6,7 @@ At least once: a notice may come twice after a crash, and then has the same `not
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from image_pipeline.copies import Copy, answer, notice_id
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
 WEBHOOK_TIMEOUT = 10.0
-"""Seconds for the whole exchange with a webhook."""
+"""Seconds for each of connecting, sending and the first word of the answer; what follows is not read."""
+_LONGEST_SUBJECT = 100
 
 
 class Channel(Protocol):
@@ -36,8 +38,12 @@ class Topic:
         self._arn = arn
 
     def send(self, subject: str, notice: dict[str, Any]) -> None:
-        """Publish the notice. Raises ClientError or BotoCoreError."""
-        self._client.publish(TopicArn=self._arn, Subject=subject[:100], Message=json.dumps(notice))
+        """Publish the notice. Raises ClientError or BotoCoreError.
+
+        SNS refuses a subject that is not printable ASCII of at most 100 characters; the message has the whole name.
+        """
+        plain = "".join(character if " " <= character <= "~" else "?" for character in subject)[:_LONGEST_SUBJECT]
+        self._client.publish(TopicArn=self._arn, Subject=plain, Message=json.dumps(notice))
 
 
 class Webhook:
@@ -45,6 +51,7 @@ class Webhook:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # on INFO it would log the URL
 
     def send(self, subject: str, notice: dict[str, Any]) -> None:
         """Post the notice. Redirects are not followed.
@@ -54,17 +61,20 @@ class Webhook:
         """
         import httpx  # noqa: PLC0415 - only where a webhook is configured and a verdict is due
 
+        # Raised outside the handler: httpx's own error holds the request with its URL.
         try:
-            response = httpx.post(
+            with httpx.stream(
+                "POST",
                 self._url,
                 json={"subject": subject, **notice},
                 timeout=WEBHOOK_TIMEOUT,
                 headers={"Idempotency-Key": notice["noticeId"]},
-            )
-        except httpx.HTTPError as error:
-            raise NoticeError(f"the webhook of NOTIFY_WEBHOOK_URL gave no answer: {type(error).__name__}") from None
-        if not response.is_success:
-            raise NoticeError(f"the webhook of NOTIFY_WEBHOOK_URL answered {response.status_code}, not 2xx")
+            ) as response:
+                problem = "" if response.is_success else f"answered {response.status_code}, not 2xx"
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # idna refuses a host with a ValueError
+            problem = f"gave no answer: {type(error).__name__}"
+        if problem:
+            raise NoticeError(f"the webhook of NOTIFY_WEBHOOK_URL {problem}")
 
 
 class Notices:
