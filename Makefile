@@ -75,6 +75,10 @@ deploy: build ## Build and deploy to AWS; asks for what it needs (DEPLOY_ARGS re
 	UV=$(abspath $(shell command -v $(UV))) SAM_CLI_TELEMETRY=0 $(SAM) build
 	SAM_CLI_TELEMETRY=0 $(SAM) deploy $(or $(DEPLOY_ARGS),--guided)
 
+.PHONY: chaos
+chaos: setup ## Copy 200 images while processes are killed and a fifth of all API calls fail
+	$(BIN)/python -m local.chaos
+
 .PHONY: docs
 docs: setup ## Write the README's generated tables anew
 	$(BIN)/python -m local.docs
