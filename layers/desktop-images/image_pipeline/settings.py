@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -50,6 +51,8 @@ _INSTEAD = {"AWS_REGION": "AWS_DEFAULT_REGION"} | {
     name: "AWS_ENDPOINT_URL" for name in _ON_YANDEX if name.startswith("AWS_ENDPOINT_URL_")
 }
 _NOT_ON_YANDEX = ("YC_SERVICE_ACCOUNT_KEY_SECRET", "YC_SERVICE_ACCOUNT_ID")
+_TABLE = r"[-_.:/0-9a-zA-Z]{1,1024}"  # a name or an ARN; on YDB, a path
+_TOPIC = r"arn:[-a-z]+:sns:[-0-9a-z]+:[0-9]+:[-_0-9a-zA-Z]{1,256}(\.fifo)?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +80,16 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         _check_yandex(environ)
     return Settings(
         poll_queue_url=_url(environ, "POLL_QUEUE_URL", "the URL of the queue that carries wake-ups", required=True),
-        copies_table=_required(environ, "COPIES_TABLE", "the name of the table that holds the ledger"),
+        copies_table=_matching(
+            environ, "COPIES_TABLE", _TABLE, "the name of the table that holds the ledger", required=True
+        ),
         image_policy=_required(
             environ, "IMAGE_POLICY", "the image policy as JSON, or s3://bucket/key of the object that holds it"
         ),
-        notify_topic_arn=_optional(environ, "NOTIFY_TOPIC_ARN"),
+        notify_topic_arn=_matching(
+            environ, "NOTIFY_TOPIC_ARN", _TOPIC, "the ARN of an SNS topic, arn:aws:sns:...", required=False
+        )
+        or None,
         notify_webhook_url=_url(environ, "NOTIFY_WEBHOOK_URL", "the URL that verdicts are posted to") or None,
         platform="yandex" if platform == "yandex" else "aws",
     )
@@ -110,11 +118,22 @@ def _required(environ: Mapping[str, str], name: str, meaning: str) -> str:
     return value
 
 
+def _matching(environ: Mapping[str, str], name: str, pattern: str, meaning: str, *, required: bool) -> str:
+    value = _required(environ, name, meaning) if required else _optional(environ, name)
+    if value is not None and not re.fullmatch(pattern, value):
+        raise ConfigurationError(name, f"is malformed; it should hold {meaning}")
+    return value or ""
+
+
 def _url(environ: Mapping[str, str], name: str, meaning: str, *, required: bool = False) -> str:
     value = _required(environ, name, meaning) if required else _optional(environ, name)
     if value is None:
         return ""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(character.isspace() or not character.isprintable() for character in value):
         raise ConfigurationError(name, f"is not a URL; it should hold {meaning}, beginning with https://")
     return value
