@@ -35,7 +35,7 @@ class MemoryTable:
     ) -> dict[str, Any]:
         stored = self.items.get(_key(Item))
         match ConditionExpression:
-            case None:
+            case None | "attribute_not_exists(folder_id) OR attribute_exists(folder_id)":
                 holds = True
             case "attribute_not_exists(folder_id)":
                 holds = stored is None
