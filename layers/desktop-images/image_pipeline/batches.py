@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from image_pipeline.adapters import Adapters
+from image_pipeline.events import UnknownEventError, shape
 
 TIME_FOR_A_RECORD = 5.0
 """Seconds that must be left for a record to be begun; without them it goes back to the queue untouched."""
@@ -24,9 +25,16 @@ def is_sqs(event: object) -> bool:
 
 
 def is_message_queue(event: object) -> bool:
-    """Whether the event is a batch of Yandex Message Queue."""
+    """Whether the event is a batch of Yandex Message Queue; one good message is enough to know it by."""
     match event:
-        case {"messages": [{"details": {"message": {"body": str()}}}, *_]}:
+        case {"messages": list() as messages}:
+            return any(_is_queue_message(message) for message in messages)
+    return False
+
+
+def _is_queue_message(message: object) -> bool:
+    match message:
+        case {"details": {"message": {"body": str()}}}:
             return True
     return False
 
@@ -40,6 +48,7 @@ def each_record(
 
     Raises:
         BatchFailedError: on Yandex, after all records have had their turn, if one failed.
+        UnknownEventError: the event is no batch of a queue.
     """
 
     def attempt(record: dict[str, Any], wrap: str) -> None:
@@ -54,6 +63,8 @@ def each_record(
 
     if is_message_queue(event):
         return _whole_batch(event["messages"], attempt)
+    if not is_sqs(event):
+        raise UnknownEventError(f"no batch of SQS or Message Queue is {shape(event)}")
     from aws_lambda_powertools.utilities.batch import (  # noqa: PLC0415 - not on Yandex
         BatchProcessor,
         EventType,
@@ -89,8 +100,8 @@ def _whole_batch(records: list[dict[str, Any]], attempt: Callable[[dict[str, Any
     return {"processed": len(records)}
 
 
-def _message_id(record: dict[str, Any]) -> str:
-    details = record.get("details")
-    message = details.get("message") if isinstance(details, dict) else None
-    found = message.get("message_id") if isinstance(message, dict) else record.get("messageId")
-    return str(found or "")
+def _message_id(record: object) -> str:
+    match record:
+        case {"details": {"message": {"message_id": str() as message_id}}} | {"messageId": str() as message_id}:
+            return message_id
+    return ""
