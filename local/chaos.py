@@ -127,7 +127,7 @@ def _host(url: str, world: World, wanted: int) -> LocalHost:
         },
         secrets={SECRET: json.dumps(world.issue_service_account_key())},
         properties={"PollQueue": {"VisibilityTimeout": VISIBILITY}},
-        concurrency=3,
+        concurrency=4,
         deliver_twice=True,
         retry_delays=(1, 2),
     )
@@ -191,7 +191,7 @@ def _until_all_are_active(host: LocalHost, ledger: Ledger, wanted: int, *, end: 
 def main(
     images: Annotated[int, typer.Option(min=1, help="Images, each copied over two routes.")] = 200,
     fault_rate: Annotated[float, typer.Option(min=0, max=0.9, help="Share of API calls that go wrong.")] = 0.2,
-    kill_every: Annotated[float, typer.Option(min=0.1, help="Seconds between two kills, on average.")] = 3.0,
+    kill_every: Annotated[float, typer.Option(min=0.1, help="Seconds between two kills, on average.")] = 4.0,
     seed: Annotated[int, typer.Option(help="Which faults, and which processes.")] = 1,
     limit: Annotated[float, typer.Option(help="Seconds after which it has failed.")] = 290.0,
 ) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ class Deployed:
 
     world: World
     faults: Faults
+    settings: Mapping[str, str]
     forget_rows: Callable[[], None]
 
     def start_over(self) -> None:
@@ -50,8 +52,10 @@ class Deployed:
 
 
 @contextmanager
-def deployed(aws: Aws, *, platform: str = "aws", policy: str | None = None) -> Iterator[Deployed]:
-    """Set the environment of the functions while the block lasts."""
+def deployed(
+    aws: Aws, *, platform: str = "aws", policy: str | None = None, with_key: bool = False, **changes: str
+) -> Iterator[Deployed]:
+    """Set the environment of the functions while the block lasts; with an authorized key instead of a token."""
     world = World(copy_seconds=0, delete_seconds=0, quota_images=1000)
     services = ("CLOUD_DESKTOP", "COMPUTE", "OPERATION", "IAM", "TOKEN_EXCHANGE", "QUOTA")
     faults = Faults()
@@ -64,14 +68,18 @@ def deployed(aws: Aws, *, platform: str = "aws", policy: str | None = None) -> I
             "COPIES_TABLE": aws.table(),
             "IMAGE_POLICY": policy or policy_json(),
             "PLATFORM": platform,
+            **changes,
         }
+        if with_key:
+            del settings["YC_TOKEN"]
+            settings["YC_SERVICE_ACCOUNT_KEY_FILE"] = json.dumps(world.issue_service_account_key())
         # Nothing sleeps: the pauses between the client's attempts are its default, which the app takes.
         defaults: Any = YandexCloud.from_environment.__func__.__kwdefaults__  # type: ignore[attr-defined]
         environment.setitem(defaults, "sleep", lambda _seconds: None)
         for name, value in settings.items():
             environment.setenv(name, value)
         try:
-            yield Deployed(world, faults, lambda: _empty(aws, settings["COPIES_TABLE"]))
+            yield Deployed(world, faults, settings, lambda: _empty(aws, settings["COPIES_TABLE"]))
         finally:
             forget_app()
 
