@@ -15,6 +15,7 @@ from cloud_desktop import Endpoints, YandexCloud
 from cloud_desktop.tokens import IamToken
 from image_pipeline import wake_ups
 from image_pipeline.adapters import Adapters
+from image_pipeline.app import TIME_TO_FINISH
 from image_pipeline.clean_up import CleanupReport, clean_up
 from image_pipeline.copies import Copy
 from image_pipeline.events import ImageAnnounced
@@ -65,8 +66,10 @@ class VirtualQueue:
         due = self._clock() + timedelta(seconds=after)
         heapq.heappush(self.waiting, (due, next(self._order), wake_up))
 
-    def take(self) -> tuple[datetime, wake_ups.WakeUp]:
-        due, _, wake_up = heapq.heappop(self.waiting)
+    def take(self, nth: int = 0) -> tuple[datetime, wake_ups.WakeUp]:
+        """Take the next message out, or one of those after it."""
+        self.waiting.sort()
+        due, _, wake_up = self.waiting.pop(nth % len(self.waiting))
         return due, wake_up
 
     def clear(self) -> None:
@@ -134,7 +137,7 @@ class Rig:
     ) -> None:
         self.clock = Clock()
         self.world = World(clock=self.clock, **{"copy_seconds": 60, **(world or {})})
-        self.faults = Faults()
+        self.faults = Faults(sleep=self.clock.sleep)
         self.queue = VirtualQueue(self.clock)
         self.mailbox = Mailbox()
         self.record = Record()
@@ -143,6 +146,7 @@ class Rig:
         self._table_name = aws.table() if aws else "copies"
         self._remaining = remaining
         self._wrap = wrap
+        self._emulator = EmulatorTransport(self.world, self.faults)
         self.restart()
 
     def restart(self) -> None:
@@ -166,11 +170,12 @@ class Rig:
         return YandexCloud(
             Endpoints(**dict.fromkeys(Endpoints.__dataclass_fields__, ORIGIN)),
             Tokens(self.world, self.clock),
-            transport=self._wrap(EmulatorTransport(self.world, self.faults)),
+            transport=self._wrap(self._emulator),
             clock=self.clock,
             monotonic=self.clock.monotonic,
             sleep=self.clock.sleep,
             random=lambda: 0.5,
+            remaining=lambda: self._remaining() - TIME_TO_FINISH,
         )
 
     def add_image(self, **fields: Any) -> str:

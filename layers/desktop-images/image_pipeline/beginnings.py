@@ -98,6 +98,7 @@ def retire(active: Copy, reason: str, now: datetime) -> Copy:
             "deadline_at": now + timedelta(seconds=active.deadline_seconds),
             "missing_looks": 0,
             "failures": 0,
+            "notice_due": False,
         }
     )
 

@@ -154,8 +154,19 @@ def idempotency_key(copy: Copy) -> uuid.UUID:
 
 
 def notice_id(copy: Copy) -> uuid.UUID:
-    """Return the id of the notice about the copy's present verdict; a repeated notice has the same one."""
-    return digest_uuid("notice", copy.folder_id, copy.image_id, str(copy.generation), copy.state.value)
+    """Return the id of the notice about the copy's present verdict; a repeated notice has the same one.
+
+    `since` belongs to it, because a copy may come to the same verdict twice: it waits for room again, or is made again
+    and times out again, and whoever drops repeated notices must not drop that one.
+    """
+    return digest_uuid(
+        "notice",
+        copy.folder_id,
+        copy.image_id,
+        str(copy.generation),
+        copy.state.value,
+        copy.since.isoformat(timespec="microseconds"),
+    )
 
 
 def digest_uuid(*parts: str) -> uuid.UUID:

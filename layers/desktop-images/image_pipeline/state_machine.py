@@ -350,7 +350,8 @@ def _enter(copy: Copy, state: State, now: datetime) -> Copy:
         return copy
     update: dict[str, Any] = {"state": state, "since": now}
     if copy.state is State.WAITING_FOR_ROOM:
-        update["deadline_at"] = now + timedelta(seconds=copy.deadline_seconds)
+        # That it waited is no longer news, and a notice still due would speak of a state that is no verdict.
+        update |= {"deadline_at": now + timedelta(seconds=copy.deadline_seconds), "notice_due": False}
     return copy.model_copy(update=update)
 
 
