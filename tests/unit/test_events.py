@@ -248,6 +248,13 @@ class TestEnvelopes:
     def test_json_that_parsers_choke_on_is_just_unknown(self, body: str) -> None:
         assert refusal({"Records": [sqs(body)]})
 
+    def test_an_unknown_event_of_eventbridge_tells_the_keys_of_its_detail(self) -> None:
+        event = {"source": "aws.ec2", "detail-type": "EC2 Instance hush", "detail": {"instance-id": "i-1"}}
+
+        assert refusal(event) == (
+            "no EventBridge event is known here whose detail is an object with the keys instance-id"
+        )
+
     def test_names_of_yandex_triggers_are_told_and_other_text_is_not(self) -> None:
         assert "no Yandex trigger yandex.cloud.events.iot.IoTMessage is known" in refusal(yandex("iot.IoTMessage", {}))
         assert "secret" not in refusal(yandex("iot secret", {}))

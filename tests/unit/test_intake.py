@@ -33,6 +33,18 @@ class Files:
             yield record
 
 
+class _WithoutScan:
+    """A ledger whose rows can be had one by one, but not all together."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "copies":
+            raise ZeroDivisionError
+        return getattr(self._ledger, name)
+
+
 def created(image_id: str, **changes: Any) -> dict[str, Any]:
     return {
         "event_type": "yandex.cloud.audit.compute.CreateImage",
@@ -107,6 +119,19 @@ def test_a_broken_file_stops_neither_its_first_records_nor_the_next_file(rig: Ri
         take(adapters, Reading((file("a"), file("b"))))
 
     assert rig.row(first).state is rig.row(second).state is State.COPYING
+    [failure] = [line for line in rig.record.lines if line["event"] == "event_part_failed"]
+    assert (failure["bucket"], failure["key"]) == ("trails", "a")
+
+
+def test_a_sweep_that_fails_does_not_stop_the_images_after_it(rig: Rig) -> None:
+    image = rig.add_image()
+    reading = Reading((TimerFired(), ImageAnnounced(image, "b1gtarget", "By hand")))
+    ledger: Any = _WithoutScan(rig.ledger)
+
+    with pytest.raises(ZeroDivisionError):
+        take(dataclasses.replace(rig.adapters, ledger=ledger), reading)
+
+    assert rig.row(image).name == "By hand"
 
 
 def test_several_failures_are_one_error_that_counts_them(rig: Rig) -> None:
