@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import pytest
 
 from image_pipeline.copies import State
+from image_pipeline.notices import NoticeError
 from local.emulator.faults import Fault
 from tests.rig.pipeline import SOURCE, TARGET, Rig, policy_json
 
@@ -182,3 +186,29 @@ def test_no_more_are_begun_than_could_ever_be_there_at_once(rig: Rig) -> None:
 
     assert (report.selected, len(report.started), report.postponed) == (12, 8, 4)
     assert min(copy.name for copy in report.started).startswith("win11-04"), "the newest come first"
+
+
+def test_a_channel_that_fails_keeps_no_copy_from_being_begun(rig: Rig) -> None:
+    def refuse(*_: object) -> None:
+        raise NoticeError("the webhook of NOTIFY_WEBHOOK_URL answered 500, not 2xx")
+
+    mailbox: Any = rig.mailbox
+    send, mailbox.send = mailbox.send, refuse
+    told_late = rig.add_image()
+    rig.take(told_late)
+    with pytest.raises(NoticeError):
+        rig.settle()
+    fresh = rig.add_image(name="win11-2")
+
+    report = rig.sweep()
+
+    assert [copy.image_id for copy in report.started] == [fresh]
+    assert report.errors == [
+        f"copy b1gtarget/{told_late} is ACTIVE, and nobody could be told: "
+        "the webhook of NOTIFY_WEBHOOK_URL answered 500, not 2xx"
+    ]
+    assert rig.record.metrics["NoticesFailed"] == 1
+    mailbox.send = send
+    rig.sweep()
+    rig.settle()
+    assert {notice["imageId"] for notice in rig.mailbox.notices} == {told_late, fresh}

@@ -11,7 +11,7 @@ from image_pipeline.adapters import Adapters
 from image_pipeline.beginnings import begin, restart
 from image_pipeline.copies import Copy, State, Step
 from image_pipeline.events import ImageAnnounced
-from image_pipeline.follow import announce, follow
+from image_pipeline.follow import follow
 from image_pipeline.policy import Route
 from image_pipeline.selection import decide
 
@@ -107,7 +107,7 @@ def start(
         return _result(follow(adapters, existing), Outcome.ALREADY_THERE)
     if again and existing.state in _RESTARTABLE:
         return _start_again(adapters, existing, fresh)
-    return _result(announce(adapters, existing), Outcome.ALREADY_THERE)
+    return _result(existing, Outcome.ALREADY_THERE)
 
 
 def _start_again(adapters: Adapters, ended: Copy, fresh: Copy) -> Result:

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from cloud_desktop import CloudDesktopError, ComputeImage, DesktopImage, NotFoundError
 from image_pipeline import naming, wake_ups
 from image_pipeline.adapters import Adapters
 from image_pipeline.beginnings import adopt, vanish
 from image_pipeline.copies import Copy, State, answer
 from image_pipeline.follow import announce
+from image_pipeline.notices import NoticeError
 from image_pipeline.policy import Policy, Route
 from image_pipeline.selection import decide
 from image_pipeline.start import Outcome, Result, start
@@ -203,11 +206,21 @@ def _wake_sleepers(adapters: Adapters, rows: Rows, report: SweepReport) -> None:
     now = adapters.clock()
     for row in rows.values():
         if row.notice_due and not row.state.is_pending:
-            announce(adapters, row)
+            _tell(adapters, row, report)
         elif row.state.is_pending and (row.next_look_at is None or row.next_look_at <= now):
             wake_up = wake_ups.WakeUp(folder_id=row.folder_id, image_id=row.image_id, seq=row.seq)
             adapters.queue.send(wake_up, after=0)
             report.woken += 1
+
+
+def _tell(adapters: Adapters, row: Copy, report: SweepReport) -> None:
+    """Announce a verdict that is still due. A channel that fails must not keep any copy from being begun."""
+    try:
+        announce(adapters, row)
+    except (NoticeError, ClientError, BotoCoreError) as error:
+        adapters.telemetry.fail("notice_failed", error, correlation_id=row.correlation_id)
+        adapters.telemetry.measure("NoticesFailed")
+        report.errors.append(f"copy {row.correlation_id} is {row.state}, and nobody could be told: {error}")
 
 
 def _replace(adapters: Adapters, rows: Rows, healed: Copy, row: Copy) -> bool:
