@@ -30,15 +30,19 @@ class LocalAws:
 
     Moto keeps its state in the process, so there can be one at a time; starting it forgets what an earlier one held.
 
+    Args:
+        region: Where everything is; one that AWS does not have needs MOTO_ALLOW_NONEXISTENT_REGION.
+
     Attributes:
         endpoint: Origin for every service, as AWS_ENDPOINT_URL takes it. Empty until started.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, region: str = REGION) -> None:
+        self.region = region
         self.endpoint = ""
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
-        self._session = _session()
+        self._session = _session(region)
         self._clients: dict[str, Any] = {}
         self._clients_lock = threading.Lock()
 
@@ -87,15 +91,15 @@ class LocalAws:
         return {
             **_CREDENTIALS,
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
 
-def _session() -> boto3.Session:
+def _session(region: str) -> boto3.Session:
     # The developer's own profile and files must neither be needed nor be able to break or redirect a local run.
     settings = {
         "profile": (None, None, None, None),
@@ -104,7 +108,7 @@ def _session() -> boto3.Session:
     }
     core = botocore.session.Session(session_vars=settings)
     core.set_credentials(*_CREDENTIALS.values())
-    return boto3.Session(botocore_session=core, region_name=REGION)
+    return boto3.Session(botocore_session=core, region_name=region)
 
 
 class _OneAtATime:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.host.process import FunctionProcess, FunctionTimeoutError, describe_exit
+from local.host.process import LAMBDA_RUNTIME, FunctionProcess, FunctionTimeoutError, describe_exit
 from local.host.runtime_api import Answered, Exited, InitFailed, Raised
 
 LINES_KEPT = 10_000
+TIMED_OUT = "Sandbox.Timedout"
+"""Error type of an invocation that took longer than the function's timeout."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class FunctionConfig:
         timeout: Seconds one invocation may take.
         memory: Megabytes; told to the function, not enforced.
         environment: The whole environment of its processes.
+        runtime: The command, less the handler, that runs it.
     """
 
     logical_id: str
@@ -37,6 +40,7 @@ class FunctionConfig:
     timeout: float
     memory: int
     environment: Mapping[str, str]
+    runtime: tuple[str, ...] = LAMBDA_RUNTIME
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class Function:
             outcome = process.invoke(request_id, event, self.config.arn, self.config.timeout)
         except FunctionTimeoutError:
             message = f"RequestId: {request_id} Error: Task timed out after {self.config.timeout:.2f} seconds"
-            return *_failure("Sandbox.Timedout", message), False
+            return *_failure(TIMED_OUT, message), False
         match outcome:
             case Answered(payload=payload):
                 return json.loads(payload or b"null"), None, True
@@ -159,7 +163,7 @@ class Function:
                     return process, False
                 threading.Thread(target=self._discard, args=(process,), daemon=True).start()
             config = self.config
-            process = FunctionProcess(config.code, config.handler, config.environment, self._record)
+            process = FunctionProcess(config.code, config.handler, config.environment, self._record, config.runtime)
             self._processes.add(process)
             return process, True
 

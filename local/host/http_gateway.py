@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -66,11 +66,22 @@ class HttpGateway:
     Args:
         routes: What to serve.
         invoke: Runs one invocation by logical id.
+        write_event: Writes a request as the function behind a route key gets it, with the path parameters.
+        read_answer: Reads what the function returned.
     """
 
-    def __init__(self, routes: list[Route], invoke: Callable[[str, Any], Invocation]) -> None:
+    def __init__(
+        self,
+        routes: list[Route],
+        invoke: Callable[[str, Any], Invocation],
+        *,
+        write_event: Callable[[HttpRequest, str, Mapping[str, str]], Any] = to_event,
+        read_answer: Callable[[Invocation], HttpAnswer] = to_answer,
+    ) -> None:
         self.routes = sorted(routes, key=lambda route: route.precedence)
         self.invoke = invoke
+        self.write_event = write_event
+        self.read_answer = read_answer
         self._server = _Server(self)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="http-gateway", daemon=True
@@ -149,8 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
             return error_answer(HTTPStatus.NOT_FOUND, "Not Found")
         route, parameters = found
         request = HttpRequest(self.command, self.path, tuple(self.headers.items()), body)
-        event = to_event(request, route.key, parameters)
+        event = gateway.write_event(request, route.key, parameters)
         try:
-            return to_answer(gateway.invoke(route.function, event))
+            return gateway.read_answer(gateway.invoke(route.function, event))
         except HostClosedError:
             return error_answer(HTTPStatus.SERVICE_UNAVAILABLE, "Service Unavailable")

@@ -1,4 +1,4 @@
-"""One function process under awslambdaric: started cold, given one invocation at a time, stopped by its own pid."""
+"""One function process under its runtime: started cold, given one invocation at a time, stopped by its own pid."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from local.host.runtime_api import Answered, Exited, InitFailed, Outcome, Raised, Request, RuntimeApi
 
+LAMBDA_RUNTIME = (sys.executable, "-m", "awslambdaric")
 # Lambda allows ten seconds and then starts over inside the invocation; a laptop under load may need longer once.
 INIT_LIMIT_SECONDS = 60.0
 
@@ -31,9 +32,17 @@ class FunctionProcess:
         handler: `module.function`.
         environment: The whole environment of the process, apart from the runtime's address.
         on_log: Called with each line the process writes, from another thread.
+        runtime: The command, less the handler, of a client of the Runtime API.
     """
 
-    def __init__(self, code: Path, handler: str, environment: Mapping[str, str], on_log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        code: Path,
+        handler: str,
+        environment: Mapping[str, str],
+        on_log: Callable[[str], None],
+        runtime: Sequence[str] = LAMBDA_RUNTIME,
+    ) -> None:
         self._on_log = on_log
         self._log_lock = threading.Lock()
         self._partial = b""
@@ -43,7 +52,7 @@ class FunctionProcess:
         os.set_blocking(self._output, False)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "awslambdaric", handler],
+                [*runtime, handler],
                 cwd=code,
                 env={**environment, "AWS_LAMBDA_RUNTIME_API": self._api.address},
                 stdin=subprocess.DEVNULL,
