@@ -31,8 +31,8 @@ lock: ## Resolve the dependency set anew into the two locked files
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev -c layers/desktop-images/requirements.txt pyproject.toml -o requirements-dev.txt
 
 .PHONY: run
-run: setup ## Run the whole job on this machine, no account needed
-	$(BIN)/python -m local.run
+run: setup ## Run the whole job on this machine, no account needed (EVENT=events/... announces one image by that event)
+	$(BIN)/python -m local.run $(if $(EVENT),--event $(EVENT))
 
 .PHONY: emulator
 emulator: setup ## Serve the emulated Yandex APIs on port 8080

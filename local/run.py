@@ -1,22 +1,25 @@
 """`make run`: the whole job on this machine, with the real functions, the real wire and no account.
 
-Emulated Yandex APIs and a local AWS are started, an Audit Trails file is put into the bucket, and the copies it leads to
-are followed until all are ACTIVE and cleanup has retired what its plan said.
+Emulated Yandex APIs and a local AWS are started, an Audit Trails file is put into the bucket, and the copies it leads
+to are followed until all are ACTIVE and cleanup has retired what its plan said.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import unquote_plus
 
 import httpx
 from rich.console import Console
@@ -30,6 +33,8 @@ from local.host import LocalHost
 ROOT = Path(__file__).parent.parent
 SOURCE, TARGET = "b1gsource", "b1gtarget"
 SECRET = "yandex-service-account-key"  # noqa: S105 - the name of one
+EVENT_IMAGE, EVENT_BUCKET = "fd8computeimage00001", "audit-trails-b1gsource"
+"""What the files of events/ speak of."""
 LONGEST = 120.0
 """Seconds after which a run that has not ended has failed."""
 OWNED = {"managed-by": "desktop-image-copy", "route": "office"}
@@ -71,6 +76,15 @@ class Story:
         self._announce(self._image("win11-dev-20260801", "win11-dev"), "DONE")
         self._announce(self._image("ubuntu-2404-20260801", "ubuntu-2404", expected=False), "DONE")
         self._announce(self._image("win11-dev-20260815", "win11-dev", expected=False), "STARTED")
+
+    def tell_of_one(self) -> None:
+        """Put the one image there that the files of events/ speak of."""
+        labels = {"cloud-desktop": "true"}
+        self.world.add_compute_image(
+            folder_id=SOURCE, name="win11-20260801", family="win11-office", labels=labels, image_id=EVENT_IMAGE
+        )
+        self.expected.add(EVENT_IMAGE)
+        self._announce(EVENT_IMAGE, "DONE")
 
     def _image(self, name: str, family: str, *, expected: bool = True) -> str:
         image = self.world.add_compute_image(
@@ -131,17 +145,20 @@ class Screen:
         return f"{time.monotonic() - self._began:5.1f} s"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job once. Returns 0 only if every expected copy is ACTIVE and nothing was copied twice."""
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser.add_argument("--event", type=Path, help="announce one image by this event instead, a file of events/")
+    event: Path | None = parser.parse_args(arguments).event
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(soft_wrap=True)
     world = World(copy_seconds=3, delete_seconds=1)
     story = Story(world)
-    story.tell()
+    story.tell_of_one() if event else story.tell()
     try:
         with EmulatorServer(world) as emulator, _host(emulator.url, world) as host, Screen(console) as screen:
             screen.say(f"emulated Yandex APIs at {emulator.url}, HTTP API at {host.api_url}")
-            return _run(story, host, screen)
+            return _run_event(story, host, screen, event) if event else _run(story, host, screen)
     except KeyboardInterrupt:
         console.print("interrupted; everything that was started has been stopped")
         return 130
@@ -179,6 +196,22 @@ def _run(story: Story, host: LocalHost, screen: Screen) -> int:
         if to_retire <= {copy.get("desktopImageId") for copy in copies if copy["state"] == "RETIRED"}:
             break
     return _sum_up(story, host, screen, copies, len(to_retire))
+
+
+def _run_event(story: Story, host: LocalHost, screen: Screen, path: Path) -> int:
+    """Hand the event to copy-on-new-compute-image, with the trail file that it may speak of in its bucket."""
+    s3 = host.aws.client("s3")
+    s3.create_bucket(Bucket=EVENT_BUCKET, CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
+    event = json.loads(path.read_text(encoding="utf-8"))
+    for key in re.findall(r"golden[/%][^\"\\]+?\.json(?:\.gz)?", json.dumps(event)):
+        s3.put_object(Bucket=EVENT_BUCKET, Key=unquote_plus(key), Body=json.dumps(story.records).encode())
+    taken = host.invoke("CopyOnNewComputeImageFunction", event)
+    screen.say(f"{path.name}: {'taken' if taken.error is None else taken.error}")
+    copies: list[dict[str, Any]] = []
+    for copies in _watch(host, screen):
+        if story.expected <= {copy["imageId"] for copy in copies if copy["state"] == "ACTIVE"}:
+            break
+    return _sum_up(story, host, screen, copies, 0)
 
 
 def _watch(host: LocalHost, screen: Screen) -> Iterator[list[dict[str, Any]]]:
