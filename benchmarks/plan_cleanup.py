@@ -111,19 +111,19 @@ def simplest(images: list[DesktopImage]) -> list[DesktopImage]:
 
 
 def best_seconds(work: Callable[[], object]) -> float:
-    """Return the shortest of a few rounds."""
+    """Return the shortest of a few rounds, in CPU seconds: what else the machine does shall not count."""
     return min(_seconds(work) for _ in range(ROUNDS))
 
 
 def _seconds(work: Callable[[], object]) -> float:
     gc.collect()
-    began = time.perf_counter()
+    began = time.process_time()
     work()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def bytes_per_image(of: World) -> tuple[float, float]:
-    """Return what a plan holds, and what making it needs at most: bytes per image, the images themselves not counted."""
+    """Return what a plan holds and what making it needs at most: bytes per image, the images themselves not counted."""
     images, copies = of
     rules = policy()
     gc.collect()

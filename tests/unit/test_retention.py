@@ -131,6 +131,13 @@ def test_the_age_counts_from_when_the_image_became_active() -> None:
     assert of(plan, "old").active_at == days_ago(3)
 
 
+def test_an_image_cannot_have_been_active_before_it_was_made() -> None:
+    images = [image("new", age=1), image("young", age=3)]
+    rows = [copy_of(images[0]), copy_of(images[1], active_at=days_ago(100))]
+
+    assert verdicts(plan_cleanup(images, rows, policy(min_age_days=7), NOW)) == {"new": "keep", "young": "keep"}
+
+
 def test_max_age_overrules_keep_last_but_neither_the_floor_nor_the_newest() -> None:
     images = [image(f"i{age}", age=age) for age in (100, 110, 120, 130)]
 
@@ -183,6 +190,14 @@ def test_a_source_time_after_that_of_its_copy_cannot_make_an_image_newest() -> N
     rows = [copy_of(images[0], source_created_at=NOW), copy_of(images[1])]
 
     plan = plan_cleanup(images, rows, policy(), NOW)
+
+    assert verdicts(plan) == {"a": "delete", "b": "keep"}
+
+
+def test_of_two_copies_of_equally_new_sources_the_later_copy_is_newer() -> None:
+    images = [image("a", age=2), image("b", age=1)]
+
+    plan = planned(images, policy(), source_created_at=days_ago(5))
 
     assert verdicts(plan) == {"a": "delete", "b": "keep"}
 
@@ -263,8 +278,16 @@ def test_labels_that_the_region_refused_count_as_the_ledger_has_them() -> None:
     assert verdicts(plan_cleanup(images, [copy_of(images[0]), refused], policy(), NOW))["old"] == "protected"
 
 
+def test_a_label_put_on_later_counts_beside_those_that_the_region_refused() -> None:
+    images = two(labels={"pinned": "finance"})
+    refused = copy_of(images[1], labels={"channel": "stable"}, labels_refused=True)
+
+    assert verdicts(plan_cleanup(images, [copy_of(images[0]), refused], policy(), NOW))["old"] == "protected"
+
+
 def test_labels_of_the_image_count_where_the_region_takes_them() -> None:
-    images = two(labels={"pinned": "false"})
+    """Whoever takes the pin off an image has unpinned it, although the copy was made with it."""
+    images = two(labels={"channel": "stable"})
     row = copy_of(images[1], labels={"pinned": "true"})
 
     assert verdicts(plan_cleanup(images, [copy_of(images[0]), row], policy(), NOW))["old"] == "delete"
@@ -317,6 +340,16 @@ def test_images_of_the_ledger_and_images_of_the_label_are_one_family() -> None:
     images = [image("new", age=1), image("old", age=50, labels=labelled())]
 
     assert verdicts(plan_cleanup(images, [copy_of(images[0])], policy(), NOW)) == {"new": "keep", "old": "delete"}
+
+
+def test_labels_say_what_the_row_does_not() -> None:
+    images = [image("new", age=1), image("old", age=50, labels=labelled())]
+    rows = [copy_of(images[0]), copy_of(images[1], route=None, family="")]
+
+    plan = plan_cleanup(images, rows, policy(), NOW)
+
+    assert verdicts(plan) == {"new": "keep", "old": "delete"}
+    assert (of(plan, "old").route, of(plan, "old").family) == ("office", "win11")
 
 
 @pytest.mark.parametrize("status", ["CREATING", "DELETING", "STATUS_UNSPECIFIED", "REBUILDING"])
@@ -416,6 +449,25 @@ def test_all_reasons_are_there_for_and_against() -> None:
     )
 
 
+def test_the_strongest_reason_is_the_verdict() -> None:
+    images = [
+        image("pinned-and-newest", age=1, labels={"pinned": ""}),
+        image("leaving-and-pinned", age=2),
+        image("no-route-and-from-the-future", age=-1),
+    ]
+    rows = [
+        copy_of(images[0]),
+        copy_of(images[1], state=State.RETIRING, pinned=True),
+        copy_of(images[2], route=None),
+    ]
+
+    assert verdicts(plan_cleanup(images, rows, policy(), NOW)) == {
+        "pinned-and-newest": "protected",
+        "leaving-and-pinned": "not ready",
+        "no-route-and-from-the-future": "protected",
+    }
+
+
 def test_the_plan_is_ordered_by_folder_route_family_newest_first_and_id() -> None:
     images = [
         image("z", age=1),
@@ -438,12 +490,21 @@ def test_an_image_listed_twice_counts_once() -> None:
 
 
 def test_an_image_listed_twice_with_different_contents_is_not_ready() -> None:
-    images = [*two(), image("old", age=50, labels={"pinned": "true"})]
+    images = [*two(), image("old", age=50, name="renamed", labels={"pinned": "true"})]
 
     for order in (images, images[::-1]):
         plan = planned(order, policy())
         assert verdicts(plan) == {"new": "keep", "old": "not ready"}
         assert of(plan, "old").reasons[0] == "listed twice with different contents; list it again"
+    assert planned(images, policy()) == planned(images[::-1], policy())
+
+
+def test_a_copy_that_has_no_image_yet_changes_nothing() -> None:
+    images = two()
+    rows = [copy_of(each) for each in images]
+    waiting = copy_of(image("later"), desktop_image_id=None, state=State.WAITING_FOR_ROOM)
+
+    assert plan_cleanup(images, [waiting, *rows], policy(), NOW) == plan_cleanup(images, rows, policy(), NOW)
 
 
 def test_of_two_rows_for_one_image_the_more_protective_counts() -> None:
@@ -464,6 +525,16 @@ def test_a_naive_time_in_the_ledger_leaves_the_age_unknown() -> None:
     rows = [copy_of(images[0]), copy_of(images[1], active_at=days_ago(40).replace(tzinfo=None))]
 
     assert verdicts(plan_cleanup(images, rows, policy(), NOW))["old"] == "protected"
+
+
+def test_a_naive_source_time_in_the_ledger_does_not_count() -> None:
+    images = two()
+    rows = [copy_of(images[0], source_created_at=days_ago(90).replace(tzinfo=None)), copy_of(images[1])]
+
+    plan = plan_cleanup(images, rows, policy(), NOW)
+
+    assert verdicts(plan) == {"new": "keep", "old": "delete"}
+    assert of(plan, "new").source_created_at is None
 
 
 def test_now_may_have_any_offset() -> None:

@@ -55,6 +55,33 @@ def test_what_the_plan_lets_go_anyway_is_given_up_before_what_keep_last_holds() 
     assert ids(plan, images=3) == []
 
 
+def test_two_images_that_may_go_anyway_are_cheaper_than_one_that_keep_last_holds() -> None:
+    sizes = {"i1": 20, "i10": 60, "i20": 20, "i30": 20}
+    images = [image(name, age=float(name[1:]), storage_size=size * GIB) for name, size in sizes.items()]
+
+    assert ids(full(images, size=120 * GIB, keep_last=2), images=0, size=40 * GIB) == ["i30", "i20"]
+    assert ids(full(images, size=120 * GIB, keep_last=2), images=0, size=50 * GIB) == ["i10"]
+
+
+def test_the_oldest_is_deleted_first_even_where_keep_last_held_it() -> None:
+    archived = by_age(90, 100)
+    images = [*archived, *by_age(1, 2, 3)]
+    rows = [copy_of(each, family="archive" if each in archived else "win11") for each in images]
+
+    plan = plan_cleanup(images, rows, policy(keep_last=2, quota={"images": 5, "bytes": 2**40}), NOW)
+
+    assert ids(plan, images=2) == ["i100", "i3"]
+
+
+def test_what_is_postponed_may_make_room_within_the_cap() -> None:
+    images = [image("i1", age=1), image("i10", age=10, storage_size=60 * GIB), image("i20", age=20)]
+
+    plan = full(images, size=100 * GIB, max_deletions=1)
+
+    assert [judgement.image_id for judgement in plan.to_delete] == ["i20"]
+    assert ids(plan, images=1, size=50 * GIB) == ["i10"]
+
+
 def test_keep_last_gives_way_where_nothing_else_is_left() -> None:
     plan = full(by_age(10, 20, 30), keep_last=3)
 
@@ -154,9 +181,10 @@ def test_the_size_of_the_ledger_counts_where_the_service_tells_none() -> None:
     assert ids(plan, images=1, size=30 * GIB) == ["i20"]
 
 
-def test_a_negative_need_is_refused() -> None:
-    with pytest.raises(ValueError, match="room for -1 images and 0 bytes: neither may be negative"):
-        make_room(full(by_age(10)), images_needed=-1, bytes_needed=0)
+@pytest.mark.parametrize(("images", "size"), [(-1, 0), (0, -1)])
+def test_a_negative_need_is_refused(images: int, size: int) -> None:
+    with pytest.raises(ValueError, match=f"room for {images} images and {size} bytes: neither may be negative"):
+        make_room(full(by_age(10)), images_needed=images, bytes_needed=size)
 
 
 OFFERS = st.lists(st.builds(Offer, route=st.sampled_from("ab"), size=st.integers(0, 6)), max_size=7)
