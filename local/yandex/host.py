@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from local.host import DeadLetter
 from local.host.functions import Function, FunctionConfig, Invocation
 from local.host.http_gateway import HttpGateway, Route
 from local.yandex import http_events, shapes
@@ -20,8 +22,14 @@ from local.yandex.services import BUCKET, LocalServices, Queue
 from local.yandex.triggers import Deliveries, QueueReader, QueueTrigger
 
 COPY, POLL, CLEANUP = "copy-on-new-compute-image", "poll-operation", "cleanup"
-MEMORY, TIMEOUT = 512, 60.0
-"""Megabytes that the context tells, and seconds that an invocation may take."""
+LIMITS = {COPY: (300, 512), POLL: (60, 256), CLEANUP: (120, 256)}
+"""Seconds that an invocation may take, and megabytes that its context tells; those of deploy/yandex."""
+SETTINGS = {
+    "PLATFORM": "yandex",
+    "YC_REGION": "kz1",
+    "POWERTOOLS_SERVICE_NAME": "desktop-images",
+    "POWERTOOLS_LOG_LEVEL": "INFO",
+}
 RUNTIME = Path(__file__).parent / "runtime.py"
 ROUTES = (
     ("POST", "/images:copy", COPY),
@@ -41,12 +49,14 @@ class YandexHost:
 
     Args:
         code: Directory of an unpacked archive, by function.
-        environment: Variables for every function, over those that the services give.
+        policy: The image policy, as JSON.
+        environment: Variables for every function, over those that deploy/yandex sets.
         token: Gives what `context.token` holds, anew for each invocation; None for a function whose context has none.
         python: The interpreter that runs the functions.
         on_log: Called with a function's name and each line it writes, from other threads; must not block.
         batch_size: Messages a queue trigger hands over at a time.
-        visibility: Seconds until a batch that failed comes back; above the function's time limit on Yandex Cloud.
+        timeout: Seconds that an invocation of any function may take; those of deploy/yandex by default.
+        visibility: Seconds until a batch that failed comes back.
         receives: How often a message is received before it goes to the dead-letter queue.
         deliver_twice: Hand every queue batch over a second time, as at-least-once delivery may.
         retry_attempts: Further tries of the triggers that keep no queue.
@@ -60,22 +70,25 @@ class YandexHost:
         self,
         *,
         code: Mapping[str, Path],
+        policy: str,
         environment: Mapping[str, str],
         token: Callable[[], Mapping[str, Any] | None],
         python: str = sys.executable,
         on_log: Callable[[str, str], None] | None = None,
+        timeout: float | None = None,
         batch_size: int = 1,
         visibility: int = 360,
         receives: int = 5,
         deliver_twice: bool = False,
-        retry_attempts: int = 3,
-        retry_interval: float = 10.0,
+        retry_attempts: int = 2,
+        retry_interval: float = 60.0,
     ) -> None:
-        self.services = LocalServices(receives=receives)
+        self.services = LocalServices(policy=policy, receives=receives)
         self._code = dict(code)
         self._environment = dict(environment)
         self._token = token
         self._python = python
+        self._timeout = timeout
         self._on_log = on_log or (lambda _function, _line: None)
         self._queue_trigger = partial(
             QueueTrigger, batch_size=batch_size, visibility=visibility, deliver_twice=deliver_twice
@@ -107,9 +120,9 @@ class YandexHost:
         """Origin of the functions' own addresses; the path is a function's name."""
         return self._direct.url
 
-    def gateway_url(self, payload_format: str = "1.0") -> str:
-        """Return the origin of the API gateway with payload format 0.1 or 1.0."""
-        return self._gateways[payload_format].url
+    def gateway_url(self, integration: str = "http") -> str:
+        """Return the origin of an API gateway: `http` as in deploy/yandex, or payload format `0.1` or `1.0`."""
+        return self._gateways[integration].url
 
     def invoke(self, function: str, event: Any) -> Invocation:
         """Invoke a function and wait, as triggers and `?integration=raw` do; a failure is in the result.
@@ -121,13 +134,14 @@ class YandexHost:
             "function_id": function_id(function),
             "version_id": f"{function_id(function)}-v1",
             "log_group_id": "e23loggroup000000001",
-            "memory_limit_in_mb": MEMORY,
+            "memory_limit_in_mb": LIMITS[function][1],
             "token": self._token(),
         }
         return self._functions[function].invoke({"event": event, "context": told})
 
-    def fire_timer(self, function: str, payload: str = "") -> Future[Invocation]:
-        """Let the timer trigger of a function fire now."""
+    def fire_timer(self, function: str) -> Future[Invocation]:
+        """Let the timer trigger of a function fire now: the sweep's or the cleanup's."""
+        payload = json.dumps({"source": "schedule", "action": "sweep" if function == COPY else "cleanup"})
         return self._deliver(function, shapes.timer("a1stimer000000000001", payload, _now()))
 
     def store_object(self, key: str, content: bytes) -> Future[Invocation]:
@@ -156,8 +170,8 @@ class YandexHost:
         """Return the latest lines of a function, oldest first."""
         return self._functions[function].lines
 
-    def dead_letters(self) -> list[str]:
-        """Return what lies in the dead-letter queue; it stays there."""
+    def dead_letters(self) -> list[DeadLetter]:
+        """Return what lies in the dead-letter queues; it stays there."""
         return self.services.dead_letters()
 
     def close(self) -> None:
@@ -169,7 +183,7 @@ class YandexHost:
         self._closing.callback(self.services.stop)
         for name, code in self._code.items():
             self._functions[name] = Function(self._config(name, code), concurrency=1, on_log=self._on_log)
-        self._deliveries = self._new_deliveries(self.invoke, self._give_up)
+        self._deliveries = self._new_deliveries(self.invoke, self.services.give_up)
         self._closing.callback(self._deliveries.close)
         # Closing runs backwards: no more tries, then the processes end, then nothing keeps a source from ending.
         self._start_gateways()
@@ -182,7 +196,11 @@ class YandexHost:
     def _start_gateways(self) -> None:
         routes = [Route(*route) for route in ROUTES]
         direct = [Route("ANY", f"/{name}", name) for name in self._code]
-        formats = {"0.1": http_events.gateway_event_0_1, "1.0": http_events.gateway_event_1_0}
+        formats = {
+            "http": http_events.gateway_event_http,
+            "0.1": http_events.gateway_event_0_1,
+            "1.0": http_events.gateway_event_1_0,
+        }
         self._gateways = {name: self._gateway(routes, write_event) for name, write_event in formats.items()}
         self._direct = self._gateway(direct, http_events.direct_event)
 
@@ -212,17 +230,14 @@ class YandexHost:
             arn=function_id(name),
             code=code,
             handler=handler,
-            timeout=TIMEOUT,
-            memory=MEMORY,
-            environment={**reserved, "PLATFORM": "yandex", **self.services.environment(), **self._environment},
+            timeout=LIMITS[name][0] if self._timeout is None else self._timeout,
+            memory=LIMITS[name][1],
+            environment={**reserved, **SETTINGS, **self.services.environment(), **self._environment},
             runtime=(self._python, "-I", "-S", "-u", str(RUNTIME)),
         )
 
     def _deliver(self, function: str, event: Any) -> Future[Invocation]:
         return self._deliveries.submit(function, event)
-
-    def _give_up(self, body: str) -> None:
-        self.services.aws.client("sqs").send_message(QueueUrl=self.services.dead, MessageBody=body)
 
 
 def function_id(name: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from local.host.functions import TIMED_OUT, Invocation
 from local.host.http_events import HttpAnswer, HttpRequest
@@ -30,6 +30,13 @@ _TAKEN_FROM_REQUESTS = _TAKEN_FROM_BOTH | {
 def direct_event(request: HttpRequest, _route_key: str, _parameters: Mapping[str, str]) -> dict[str, Any]:
     """Write a call of a function's own address: there is no path in it."""
     return {**_common(request), "url": "", "params": {}, "multiValueParams": {}, "pathParams": {}}
+
+
+def gateway_event_http(request: HttpRequest, _route_key: str, _parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Write a call through the gateway of deploy/yandex: it calls the function's own address, the path in the query."""
+    target = urlsplit(request.target)
+    query = "&".join(part for part in (target.query, urlencode({"path": unquote(target.path)})) if part)
+    return direct_event(HttpRequest(request.method, f"/?{query}", request.headers, request.body), "", {})
 
 
 def gateway_event_0_1(request: HttpRequest, route_key: str, parameters: Mapping[str, str]) -> dict[str, Any]:
