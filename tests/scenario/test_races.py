@@ -59,6 +59,25 @@ def test_a_row_that_another_process_has_advanced_is_left_as_it_is(rig: Rig) -> N
     assert rig.row(image_id) == theirs
 
 
+def test_a_write_whose_answer_was_lost_is_known_as_ones_own(rig: Rig) -> None:
+    """botocore repeats the write, which then meets the row that it has made itself."""
+    image_id = rig.add_image()
+    rig.take(image_id)
+    replace = rig.ledger.replace
+
+    def answer_lost(copy: Copy, *, expected_version: int) -> bool:
+        replace(copy, expected_version=expected_version)
+        return False
+
+    rig.ledger.replace = answer_lost  # type: ignore[method-assign]
+    for _ in range(60):
+        if rig.queue.waiting:
+            rig.deliver_next()
+
+    assert rig.row(image_id).state is State.ACTIVE
+    assert [notice["state"] for notice in rig.mailbox.notices] == ["ACTIVE"]
+
+
 def test_a_message_without_a_row_is_dropped_and_logged(rig: Rig) -> None:
     wake_up = wake_ups.WakeUp(folder_id=TARGET, image_id="fd8none", seq=3)
 
