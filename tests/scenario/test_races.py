@@ -60,7 +60,7 @@ def test_a_row_that_another_process_has_advanced_is_left_as_it_is(rig: Rig) -> N
 
 
 def test_a_write_whose_answer_was_lost_is_known_as_ones_own(rig: Rig) -> None:
-    """botocore repeats the write, which then meets the row that it has made itself."""
+    """The write is repeated by botocore, and then meets the row that it has made itself."""
     image_id = rig.add_image()
     rig.take(image_id)
     replace = rig.ledger.replace
