@@ -13,8 +13,12 @@ from typing import Any
 
 import pytest
 
+from tests.deploy.configuration import Configuration
+
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "layers" / "desktop-images" / "requirements.txt"
+DESCRIBED = {"dynamodb", "ec2", "s3", "secretsmanager", "sns", "sqs", "sts"}
+"""Services of botocore that are there before trimming, out of four hundred: enough to see some go, and quick."""
 
 
 @pytest.fixture(scope="session")
@@ -29,16 +33,26 @@ def package() -> ModuleType:
     return module
 
 
-def install_what_is_here(runtime: Any, into: Path) -> None:
-    """Stand in for uv: copy the layer's locked packages out of the environment that the tests run in."""
+def install_what_is_here(runtime: Any, into: Path, names: set[str] | None = None) -> None:
+    """Stand in for uv: copy the layer's locked packages, or some, out of the environment that the tests run in."""
     for name, version in re.findall(r"^([\w.-]+)==([\w.]+)", REQUIREMENTS.read_text(encoding="utf-8"), re.MULTILINE):
+        if names is not None and name not in names:
+            continue
         found = distribution(name)
         assert found.version == version, f"{name} {found.version} is installed, {version} is locked; run `make setup`"
         for file in found.files or ():
-            if ".." not in file.parts:
+            left_out = file.match("botocore/data/*/*/*") and file.parts[2] not in DESCRIBED
+            if ".." not in file.parts and not left_out:
                 target = into / file
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(str(file.locate()), target)
+
+
+def install_little(runtime: Any, into: Path) -> None:
+    """Stand in for uv where only the shape of the result matters."""
+    for service in ("boto3/data/s3", "botocore/data/s3"):
+        (into / service).mkdir(parents=True)
+    (into / "six.py").write_text("")
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +61,8 @@ def built(package: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path
     output = tmp_path_factory.mktemp("yandex")
     package.build_yandex(output, package.YANDEX_HERE, install_what_is_here)
     return output
+
+
+@pytest.fixture(scope="session")
+def configuration() -> Configuration:
+    return Configuration(ROOT / "deploy" / "yandex")

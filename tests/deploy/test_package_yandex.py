@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.conftest import ROOT, install_what_is_here
+from tests.deploy.conftest import ROOT, install_little, install_what_is_here
 
 FUNCTIONS = ("cleanup", "copy-on-new-compute-image", "poll-operation")
 BUDGET = 12 * 1024 * 1024
@@ -23,9 +23,8 @@ BUDGET = 12 * 1024 * 1024
 # Runs where only the unpacked archive and the standard library can be imported.
 PROBE = """
 import json, os, sys
-root, name = sys.argv[1:3]
+root, *names = sys.argv[1:]
 sys.path.insert(0, root)
-module = __import__(name)
 
 class Context:
     aws_request_id = "r-1"
@@ -34,7 +33,7 @@ class Context:
 
 call = {"httpMethod": "GET", "headers": {}, "queryStringParameters": {"path": "/nowhere"}, "body": "",
         "requestContext": {"identity": {}, "httpMethod": "GET", "requestId": "r-1"}, "isBase64Encoded": False}
-answer = module.handler(call, Context())
+answers = [__import__(name).handler(call, Context()) for name in names]
 
 import boto3, jwt
 from botocore.exceptions import UnknownServiceError
@@ -49,7 +48,8 @@ except UnknownServiceError:
 signed = jwt.encode({"iss": "aje"}, generate_private_key(65537, 2048), algorithm="PS256")
 files = {getattr(module, "__file__", None) or root for module in list(sys.modules.values())}
 stdlib = os.path.dirname(os.__file__)
-print(json.dumps({"status": answer["statusCode"], "unknown": unknown, "signed": signed.count("."),
+statuses = [answer["statusCode"] for answer in answers]
+print(json.dumps({"status": statuses, "unknown": unknown, "signed": signed.count("."),
                   "foreign": [file for file in files if not file.startswith((root, stdlib)) and file[0] == "/"]}))
 """
 ENVIRONMENT = {
@@ -76,11 +76,19 @@ def names(directory: Path, function: str) -> list[str]:
         return archive.namelist()
 
 
-def test_building_again_gives_the_same_bytes(package: ModuleType, built: Path, tmp_path: Path) -> None:
-    package.build_yandex(tmp_path, package.YANDEX_HERE, install_what_is_here)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in built.iterdir())
-    for path in tmp_path.iterdir():
-        assert path.read_bytes() == (built / path.name).read_bytes(), path.name
+def install_some(runtime: Any, into: Path) -> None:
+    install_what_is_here(runtime, into, {"boto3", "botocore", "six", "typing-extensions"})
+
+
+def test_building_again_gives_the_same_bytes(package: ModuleType, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    package.build_yandex(first, package.YANDEX, install_some)
+    (second / "cleanup.zip").parent.mkdir()
+    (second / "cleanup.zip").write_text("of an earlier build")
+    package.build_yandex(second, package.YANDEX, install_some)
+    assert sorted(path.name for path in first.iterdir()) == sorted(path.name for path in second.iterdir())
+    for path in first.iterdir():
+        assert path.read_bytes() == (second / path.name).read_bytes(), path.name
 
 
 def test_the_manifest_says_what_lies_beside_it(built: Path) -> None:
@@ -150,18 +158,27 @@ def test_every_entry_has_the_same_date_and_rights_for_all(built: Path) -> None:
     assert packages == sorted(packages, key=lambda name: Path(name).parts)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_entry_point_runs_from_the_archive_alone(built: Path, tmp_path: Path, function: str) -> None:
-    module, attribute = manifest_of(built)["functions"][function]["entryPoint"].split(".")
-    assert attribute == "handler"
-    with zipfile.ZipFile(built / f"{function}.zip") as archive:
-        archive.extractall(tmp_path)
+def test_the_entry_points_run_from_the_archive_alone(built: Path, tmp_path: Path) -> None:
+    modules = []
+    for function in FUNCTIONS:
+        module, attribute = manifest_of(built)["functions"][function]["entryPoint"].split(".")
+        assert attribute == "handler"
+        modules.append(module)
+        with zipfile.ZipFile(built / f"{function}.zip") as archive:
+            # Unpacked once, for all that lies beside the handlers is the same.
+            archive.extractall(tmp_path, [f"{module}.py"] if function != FUNCTIONS[0] else None)
+    assert len({tuple(beside_the_handler(built, function)) for function in FUNCTIONS}) == 1
     # -I and -S: neither this directory nor the environment's packages can be imported.
-    command = [sys.executable, "-W", "error", "-I", "-S", "-B", "-c", PROBE, str(tmp_path), module]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
+    command = [sys.executable, "-W", "error", "-I", "-S", "-B", "-c", PROBE, str(tmp_path), *modules]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
-    assert said == {"status": 404, "unknown": True, "signed": 2, "foreign": []}
+    assert said == {"status": [404] * 3, "unknown": True, "signed": 2, "foreign": []}
+
+
+def beside_the_handler(directory: Path, function: str) -> list[tuple[str, int]]:
+    with zipfile.ZipFile(directory / f"{function}.zip") as archive:
+        return [(entry.filename, entry.CRC) for entry in archive.infolist()][:-1]
 
 
 @pytest.mark.parametrize(
@@ -182,12 +199,6 @@ def test_what_yandex_does_not_take_is_refused(
         file.truncate(zipped)
     with pytest.raises(package.PackagingError, match=message):
         package.YandexArchive("cleanup", archive, unpacked).check_fits()
-
-
-def install_little(runtime: Any, into: Path) -> None:
-    for service in ("boto3/data/s3", "botocore/data/s3"):
-        (into / service).mkdir(parents=True)
-    (into / "six.py").write_text("")
 
 
 def function_with(root: Path, *modules: str) -> Path:
