@@ -33,7 +33,9 @@ ROOT = Path(__file__).parent.parent
 SOURCE, TARGETS = "b1gsource", ("b1gone", "b1gtwo")
 SECRET = "yandex-service-account-key"  # noqa: S105 - the name of one
 IMAGES_A_FILE = 25
-SWEEP_EVERY = 15.0
+SWEEP_EVERY = 30.0
+LOOK_EVERY = 2.0
+"""Seconds; every look reads the whole ledger, which costs the functions their share of the machine."""
 VISIBILITY = 20
 """Seconds until a batch whose process was killed comes back; six minutes in template.yaml."""
 
@@ -185,7 +187,7 @@ def _until_all_are_active(host: LocalHost, ledger: Ledger, wanted: int, *, end: 
             next_sweep = time.monotonic() + SWEEP_EVERY
             with suppress(CancelledError):
                 host.fire("CopyOnNewComputeImageFunctionSweep")
-        time.sleep(0.5)
+        time.sleep(LOOK_EVERY)
 
 
 def main(
