@@ -5,19 +5,21 @@ A lever that could be taken out unnoticed would be untested, or useless.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from cloud_desktop import DesktopImage
-from image_pipeline import clean_up, follow, state_machine, wake_ups
+from cloud_desktop import DesktopImage, Operation
+from image_pipeline import clean_up, follow, schedule, state_machine, wake_ups
 from image_pipeline.copies import Copy, State, Step
 from image_pipeline.ledger import Ledger
 from image_pipeline.planning import make_plan, mark_for_deletion
-from image_pipeline.state_machine import ImageSeen
+from image_pipeline.state_machine import ImageSeen, OperationSeen
 from local.emulator.faults import Fault
+from local.emulator.status import Code
 from tests.rig.pipeline import SOURCE, TARGET, Rig, VirtualQueue, policy_json
 
 COPY = "POST /cloud-desktop/v1/images:copy"
@@ -150,6 +152,26 @@ def done_is_not_active() -> None:
         assert not rig.mailbox.notices or statuses == {"ACTIVE"}, "success was announced of an image that is CREATING"
 
 
+def a_server_that_asks_for_a_year() -> None:
+    """The virtual queue takes no more than the 900 seconds of the real one."""
+    rig = Rig()
+    rig.faults.add(Fault(kind="answer", route="POST images:copy", status=429, retry_after="31536000", times=3))
+    image_id = rig.add_image()
+    rig.take(image_id)
+    rig.settle()
+    assert rig.row(image_id).state is State.ACTIVE
+
+
+def an_operation_that_is_rolling_back() -> None:
+    """It has its error and is not done: what it has made is still there."""
+    rig = Rig()
+    rig.faults.add(Fault(kind="error_before_done", code=Code.UNAVAILABLE, seconds=3600))
+    rig.take(rig.add_image())
+    while rig.queue.waiting:
+        rig.deliver_next()
+        assert len(rig.world.desktop_images(TARGET)) <= 1, "a second copy was begun before the first had ended"
+
+
 def pinned_a_second_ago() -> None:
     route = {
         "name": "office",
@@ -242,6 +264,17 @@ def no_verification(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(follow, "_read_image", believe)
 
 
+def no_bound_on_pauses(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(schedule, "bounded", lambda seconds, _least, _most: math.ceil(seconds))
+
+
+def no_regard_for_done(patch: pytest.MonkeyPatch) -> None:
+    def hasty(operation: Operation) -> OperationSeen:
+        return OperationSeen(operation.model_copy(update={"done": operation.done or operation.error is not None}))
+
+    patch.setattr(follow, "OperationSeen", hasty)
+
+
 def no_second_look_at_the_plan(patch: pytest.MonkeyPatch) -> None:
     def retire(adapters: Any, judgement: Any) -> Copy | None:
         going = mark_for_deletion(adapters, judgement)
@@ -259,6 +292,8 @@ LEVERS = [
     (death_before_the_notice, no_notice_due),
     (an_operation_that_never_ends, no_deadline),
     (done_is_not_active, no_verification),
+    (a_server_that_asks_for_a_year, no_bound_on_pauses),
+    (an_operation_that_is_rolling_back, no_regard_for_done),
     (pinned_a_second_ago, no_second_look_at_the_plan),
 ]
 IDS = [without.__name__ for _, without in LEVERS]
