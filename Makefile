@@ -34,6 +34,10 @@ lock: ## Resolve the dependency set anew into the two locked files
 run: setup ## Run the whole job on this machine, no account needed (EVENT=events/... announces one image by that event)
 	$(BIN)/python -m local.run $(if $(EVENT),--event $(EVENT))
 
+.PHONY: run-yandex
+run-yandex: setup ## Run the packed functions as Yandex Cloud does, woken by each of its triggers
+	UV=$(UV) $(BIN)/python -m local.run_yandex
+
 .PHONY: emulator
 emulator: setup ## Serve the emulated Yandex APIs on port 8080
 	$(BIN)/python -m local.emulator --port 8080

@@ -1,6 +1,6 @@
 """A small Yandex Cloud Functions on this machine: the packed functions, and stand-ins for what deploy/yandex makes.
 
-    with YandexHost(code=unpacked, environment={"IMAGE_POLICY": policy}, token=issue) as host:
+    with YandexHost(code=unpacked, policy=policy, environment=origins, token=issue) as host:
         host.store_object("trail/2026/08/file.json", shapes.trail_file([record]))
         host.fire_timer(CLEANUP).result(timeout=30)
 

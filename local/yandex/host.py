@@ -51,7 +51,7 @@ class YandexHost:
         code: Directory of an unpacked archive, by function.
         policy: The image policy, as JSON.
         environment: Variables for every function, over those that deploy/yandex sets.
-        token: Gives what `context.token` holds, anew for each invocation; None for a function whose context has none.
+        token: Gives what `context.token` of a function holds, anew for each invocation; None for nothing.
         python: The interpreter that runs the functions.
         on_log: Called with a function's name and each line it writes, from other threads; must not block.
         batch_size: Messages a queue trigger hands over at a time.
@@ -72,7 +72,7 @@ class YandexHost:
         code: Mapping[str, Path],
         policy: str,
         environment: Mapping[str, str],
-        token: Callable[[], Mapping[str, Any] | None],
+        token: Callable[[str], Mapping[str, Any] | None],
         python: str = sys.executable,
         on_log: Callable[[str, str], None] | None = None,
         timeout: float | None = None,
@@ -135,7 +135,7 @@ class YandexHost:
             "version_id": f"{function_id(function)}-v1",
             "log_group_id": "e23loggroup000000001",
             "memory_limit_in_mb": LIMITS[function][1],
-            "token": self._token(),
+            "token": self._token(function),
         }
         return self._functions[function].invoke({"event": event, "context": told})
 

@@ -85,7 +85,7 @@ def start(code: dict[str, Path], **changes: Any) -> YandexHost:
     settings: dict[str, Any] = {
         "policy": "{}",
         "environment": {"EXTRA": "set"},
-        "token": lambda: TOKEN,
+        "token": lambda _function: TOKEN,
         "timeout": 2.0,
         "visibility": VISIBILITY,
         "receives": RECEIVES,
