@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from local.emulator.faults import Faults
 from local.emulator.http import EmulatorServer
 from local.emulator.routes import METADATA_PATH
 from local.emulator.world import World
@@ -143,8 +144,8 @@ class Run:
         return 0 if good else 1
 
 
-def run(code: Mapping[str, Path], python: str, console: Console) -> int:
-    """Run the unpacked functions once. Returns the exit status."""
+def run(code: Mapping[str, Path], python: str, console: Console, faults: Faults | None = None) -> int:
+    """Run the unpacked functions once, with what goes wrong at the emulator. Returns the exit status."""
     world = World(copy_seconds=1, delete_seconds=1, quota_images=ROOM)
     for name, days in (("june", 60), ("july", 30), ("may", 90)):
         world.add_desktop_image(
@@ -159,7 +160,7 @@ def run(code: Mapping[str, Path], python: str, console: Console) -> int:
             return None
         return {"access_token": world.issue_token(), "expires_in": 43200, "token_type": "Bearer"}
 
-    with EmulatorServer(world) as emulator:
+    with EmulatorServer(world, faults=faults) as emulator:
         environment = {f"YC_{service}_URL": emulator.url for service in SERVICES}
         environment["YC_METADATA_ADDR"] = emulator.url.removeprefix("http://")
         policy = json.dumps({**POLICY, "quota": {"images": ROOM}})
