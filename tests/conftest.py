@@ -23,3 +23,8 @@ def aws() -> Iterator[Aws]:
 @pytest.fixture
 def rig() -> Rig:
     return Rig()
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument: gzip writes the time into them, and each worker must find the same ids."""
+    return argname if isinstance(val, bytes) else None
