@@ -212,3 +212,24 @@ def test_a_channel_that_fails_keeps_no_copy_from_being_begun(rig: Rig) -> None:
     rig.sweep()
     rig.settle()
     assert {notice["imageId"] for notice in rig.mailbox.notices} == {told_late, fresh}
+
+
+def test_a_verdict_that_cannot_be_told_keeps_no_other_copy_from_being_begun() -> None:
+    """The folder refuses each copy at once, and the channel each notice."""
+    rig = Rig()
+
+    def refuse(*_: object) -> None:
+        raise NoticeError("the webhook of NOTIFY_WEBHOOK_URL answered 500, not 2xx")
+
+    mailbox: Any = rig.mailbox
+    send, mailbox.send = mailbox.send, refuse
+    rig.world.deny_folder(TARGET)
+    images = {rig.add_image(name=f"win11-{number}") for number in range(3)}
+
+    report = rig.sweep()
+
+    assert {(row.image_id, row.state) for row in rig.ledger.copies()} == {(each, State.FAILED) for each in images}
+    assert len([error for error in report.errors if "was interrupted" in error]) == 3
+    mailbox.send = send
+    rig.sweep()
+    assert {notice["imageId"] for notice in rig.mailbox.notices} == images

@@ -121,9 +121,18 @@ def _start_missing(adapters: Adapters, policy: Policy, folder_id: str, rows: Row
         if not adapters.has_time() or len(report.started) >= policy.quota.images:
             report.postponed += 1
             continue
-        again = (route.target.folder_id, image.id) in rows
-        names_there = report.names_there.get(route.target.folder_id, ())
+        _begin(adapters, image, route, rows, report)
+
+
+def _begin(adapters: Adapters, image: ComputeImage, route: Route, rows: Rows, report: SweepReport) -> None:
+    """Begin one copy. What fails around it, such as the notice of a verdict, must not keep the others from it."""
+    folder_id = route.target.folder_id
+    again, names_there = (folder_id, image.id) in rows, report.names_there.get(folder_id, ())
+    try:
         _note(start(adapters, image, route, again=again, names_there=names_there), rows, report)
+    except (NoticeError, ClientError, BotoCoreError) as error:
+        adapters.telemetry.fail("copy_interrupted", error, correlation_id=f"{folder_id}/{image.id}")
+        report.errors.append(f"copy {folder_id}/{image.id} was interrupted: {error}")
 
 
 def _decisions(image: ComputeImage, policy: Policy, folder_id: str) -> Iterator[tuple[Route | None, str]]:
