@@ -16,10 +16,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import BotoCoreError, ClientError
 
 from image_pipeline.app import app
@@ -200,6 +203,43 @@ def test_the_whole_pipeline_asks_only_what_is_documented(scene: Scene) -> None:
     assert Counter(image.status for image in images) == {"ACTIVE": 3}, "cleanup retired nothing, or a copy is missing"
     sent = {name.lower() for name in headers if name.lower().startswith("x-amz-")}
     assert sent <= {"x-amz-date", "x-amz-content-sha256"}, "a header that Object Storage does not document"
+
+
+@pytest.fixture
+def conflicts(scene: Scene) -> Iterator[list[int]]:
+    """Refuse every PutItem with the conflict that its page tells of, while numbers are left in the list."""
+    left: list[int] = []
+
+    def refuse(request: Any, **_: Any) -> AWSResponse | None:
+        if not left:
+            return None
+        left.pop()
+        error = {"__type": "com.amazonaws.dynamodb.v20120810#TransactionConflictException", "message": "in progress"}
+        raw = SimpleNamespace(stream=lambda: iter([json.dumps(error).encode()]))
+        return AWSResponse(request.url, 400, HTTPHeaders(), raw)
+
+    events = app().client("dynamodb").meta.events
+    events.register("before-send.dynamodb.PutItem", refuse)
+    yield left
+    events.unregister("before-send.dynamodb.PutItem", refuse)
+
+
+@pytest.mark.parametrize(("how_often", "stored"), [(3, True), (4, False)])
+def test_a_write_that_met_another_is_repeated(
+    scene: Scene, conflicts: list[int], monkeypatch: pytest.MonkeyPatch, how_often: int, *, stored: bool
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=pauses.append))
+    ledger = app().adapters.ledger
+    conflicts.extend(range(how_often))
+
+    if stored:
+        ledger.keep_run({"kept": how_often}, NOW + timedelta(days=365))
+        assert ledger.runs(1) == [{"kept": how_often}]
+    else:
+        with pytest.raises(ClientError, match="TransactionConflictException"):
+            ledger.keep_run({"kept": how_often}, NOW)
+    assert pauses == pytest.approx([0.1, 0.2, 0.3])
 
 
 PUT = {"TableName": "copies", "Item": {"folder_id": {"S": "b1g"}, "image_id": {"S": "fd8"}}}

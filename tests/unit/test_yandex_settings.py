@@ -61,9 +61,16 @@ def test_botocores_own_alternatives_are_enough() -> None:
     assert read_settings(general).platform == "yandex"
 
 
-@pytest.mark.parametrize("name", ["YC_SERVICE_ACCOUNT_KEY_SECRET", "YC_SERVICE_ACCOUNT_ID"])
-def test_a_credential_that_needs_aws_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"{name} works on AWS alone"):
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("YC_SERVICE_ACCOUNT_KEY_SECRET", "leave it out on Yandex, where the function's own service account is used"),
+        ("YC_SERVICE_ACCOUNT_ID", "leave it out on Yandex, where the function's own service account is used"),
+        ("NOTIFY_TOPIC_ARN", "set NOTIFY_WEBHOOK_URL on Yandex"),
+    ],
+)
+def test_what_needs_aws_is_refused(name: str, remedy: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} works on AWS alone; {remedy}"):
         read_settings({**YANDEX, name: "x"})
     read_settings({**YANDEX, name: ""})
 

@@ -30,7 +30,9 @@ from image_pipeline.wake_ups import Queue
 
 TIME_TO_FINISH = 3.0
 """Seconds of an invocation that calls to the cloud leave alone, for the wake-up, the row and the answer."""
-_AWS_CALLS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
+_ATTEMPTS = 4
+_AWS_CALLS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": _ATTEMPTS})
+_CONFLICT_PAUSE = 0.1
 _ONLY_DOCUMENTED = Config(request_checksum_calculation="when_required", response_checksum_validation="when_required")
 """Without the checksum headers that botocore adds for S3 and no page of Object Storage documents."""
 _RELEVANT = ("YC_", "AWS_", "POLL_QUEUE_URL", "COPIES_TABLE", "IMAGE_POLICY", "NOTIFY_", "PLATFORM", "POWERTOOLS_")
@@ -127,10 +129,22 @@ def _clients(environ: Mapping[str, str], settings: Settings, opened: list[Any]) 
     @cache
     def client(service: Any) -> Any:
         made = session.client(service, config=config)
+        if service == "dynamodb":
+            made.meta.events.register("needs-retry.dynamodb", _pause_after_conflict)
         opened.append(made)
         return made
 
     return client
+
+
+def _pause_after_conflict(response: Any, attempts: int, **_: Any) -> float | None:
+    """Repeat a write that the Document API refused because another was in progress, which botocore does not.
+
+    Nothing was written then, so the repeated write meets the row as the other one left it. Source: the page "PutItem
+    method", TransactionConflictException.
+    """
+    code = response[1].get("Error", {}).get("Code") if response else None
+    return _CONFLICT_PAUSE * attempts if code == "TransactionConflictException" and attempts < _ATTEMPTS else None
 
 
 def _channels(settings: Settings, client: Any) -> tuple[Channel, ...]:

@@ -26,7 +26,7 @@ VARIABLES = {
     "POLL_QUEUE_URL": "Required. URL of the queue that carries wake-ups: SQS or Yandex Message Queue.",
     "COPIES_TABLE": "Required. Table that holds the ledger: DynamoDB, or YDB through its Document API.",
     "IMAGE_POLICY": "Required. The image policy as JSON, or `s3://bucket/key` of the object that holds it.",
-    "NOTIFY_TOPIC_ARN": "SNS topic that verdicts are announced to.",
+    "NOTIFY_TOPIC_ARN": "SNS topic that verdicts are announced to; on AWS alone.",
     "NOTIFY_WEBHOOK_URL": "URL that verdicts are posted to as JSON. Treated as a secret.",
     "PLATFORM": "`aws` (default) or `yandex`: the form of log lines and metrics, and what else has to be set.",
     "POWERTOOLS_LOG_LEVEL": "Least severity that is logged; `INFO` by default.",
@@ -50,7 +50,12 @@ _ON_YANDEX = {
 _INSTEAD = {"AWS_REGION": "AWS_DEFAULT_REGION"} | {
     name: "AWS_ENDPOINT_URL" for name in _ON_YANDEX if name.startswith("AWS_ENDPOINT_URL_")
 }
-_NOT_ON_YANDEX = ("YC_SERVICE_ACCOUNT_KEY_SECRET", "YC_SERVICE_ACCOUNT_ID")
+_OWN_ACCOUNT = "leave it out on Yandex, where the function's own service account is used"
+_NOT_ON_YANDEX = {
+    "YC_SERVICE_ACCOUNT_KEY_SECRET": _OWN_ACCOUNT,
+    "YC_SERVICE_ACCOUNT_ID": _OWN_ACCOUNT,
+    "NOTIFY_TOPIC_ARN": "set NOTIFY_WEBHOOK_URL on Yandex, where functions are packed without SNS",
+}
 _TABLE = r"[-_.:/0-9a-zA-Z]{1,1024}"  # a name or an ARN; on YDB, a path
 _TOPIC = r"arn:[-a-z]+:sns:[-0-9a-z]+:[0-9]+:[-_0-9a-zA-Z]{1,256}(\.fifo)?"
 
@@ -97,11 +102,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 def _check_yandex(environ: Mapping[str, str]) -> None:
     """Refuse what would send a request of a Yandex function to AWS."""
-    for name in _NOT_ON_YANDEX:
+    for name, remedy in _NOT_ON_YANDEX.items():
         if _optional(environ, name):
-            raise ConfigurationError(
-                name, "works on AWS alone; leave it out on Yandex, where the function's own service account is used"
-            )
+            raise ConfigurationError(name, f"works on AWS alone; {remedy}")
     for name, meaning in _ON_YANDEX.items():
         if _optional(environ, _INSTEAD.get(name, name)) is None:
             _required(environ, name, meaning)
