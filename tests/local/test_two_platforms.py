@@ -235,7 +235,7 @@ def test_killed_processes_and_messages_delivered_twice_copy_once(
     image = add_image(world, "win11-a")
     faults.clear()
     for route in ("POST images:copy", "GET operations/*"):
-        faults.add(Fault.parse(f"latency,route={route},seconds=1,times=1"))
+        faults.add(Fault.parse(f"latency,route={route},seconds=1.5,times=1"))
     faults.add(SOON)
 
     with start(deliver_twice=True) as platform:

@@ -86,7 +86,7 @@ def start(code: dict[str, Path], **changes: Any) -> YandexHost:
         "policy": "{}",
         "environment": {"EXTRA": "set"},
         "token": lambda _function: TOKEN,
-        "timeout": 2.0,
+        "timeout": 1.0,
         "visibility": VISIBILITY,
         "receives": RECEIVES,
         "retry_attempts": 1,
@@ -119,7 +119,7 @@ def test_the_context_is_yandexs(host: YandexHost) -> None:
     context = invocation.payload["context"]
     left = context.pop("left")
     assert invocation.payload["event"] == {"what": "ever"}
-    assert 0 < left <= 2000
+    assert 0 < left <= 1000
     assert context.pop("deadline_ms") > 0
     assert context == {
         "request_id": invocation.request_id,
