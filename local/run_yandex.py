@@ -172,7 +172,8 @@ def run(code: Mapping[str, Path], python: str, console: Console, faults: Faults 
 
 def main() -> int:
     """Pack, unpack and run. Returns 0 only if every trigger led to exactly one ACTIVE copy."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     console = Console(soft_wrap=True)
     try:
         with tempfile.TemporaryDirectory(prefix="run-yandex-") as directory:
@@ -193,6 +194,9 @@ def _retired(copies: list[dict[str, Any]]) -> set[str | None]:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """End the run in order; whoever presses twice must not interrupt that."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

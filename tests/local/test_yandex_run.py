@@ -111,6 +111,14 @@ def test_interrupting_the_command_ends_it_with_130(monkeypatch: pytest.MonkeyPat
     assert "everything that was started has been stopped" in capsys.readouterr().out
 
 
+def test_a_second_interrupt_does_not_disturb_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_to: dict[int, Any] = {}
+    monkeypatch.setattr(signal, "signal", set_to.__setitem__)
+    with pytest.raises(KeyboardInterrupt):
+        run_yandex._interrupt(signal.SIGINT, None)
+    assert set_to == {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}
+
+
 @pytest.mark.usefixtures("no_signals")
 def test_without_a_packer_the_command_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
