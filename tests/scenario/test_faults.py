@@ -7,6 +7,7 @@ scenario of their own have one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -14,7 +15,8 @@ import pytest
 
 from image_pipeline.copies import Copy, State
 from local.emulator.faults import CONNECTION_KINDS, Fault
-from local.emulator.status import Code
+from local.emulator.operations import Work
+from local.emulator.status import Code, Status, quota_exceeded
 from tests.rig.pipeline import SOURCE, TARGET, Rig, policy_json
 
 COPY = "POST images:copy"
@@ -221,3 +223,39 @@ def test_back_pressure_counts_toward_nothing(rig: Rig) -> None:
     rig.faults.clear()
     rig.settle()
     assert rig.row(image_id).state is State.ACTIVE
+
+
+def test_a_wait_for_room_ends_and_is_told_once_however_often_the_service_is_busy(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("image_pipeline.schedule.ROOM_DEADLINE", 24 * 3600)
+    rig.world.rules.quota_images = 0
+    image_id = rig.add_image()
+    rig.take(image_id)
+    began, looks = rig.clock.now, 0
+    while rig.queue.waiting:
+        looks += 1
+        rig.world.operation_service.max_active = 15 * (looks % 2)
+        rig.deliver_next()
+        assert looks < 500, f"still {rig.row(image_id).state} after {rig.clock.now - began}"
+
+    assert rig.row(image_id).state is State.TIMED_OUT
+    assert [notice["state"] for notice in rig.mailbox.notices] == ["WAITING_FOR_ROOM", "TIMED_OUT"]
+    assert rig.record.metrics["Throttled"] > 10
+
+
+def test_operations_that_fail_for_the_quota_again_and_again_come_to_an_end(rig: Rig) -> None:
+    """The request is taken each time, so there is no refusal to wait for."""
+    full = quota_exceeded("vdi.desktopImages.count", 8, 8, 1).status
+    end = rig.world.operation_service._fail
+
+    def for_the_quota(operation_id: str, work: Work, error: Status, now: datetime) -> None:
+        end(operation_id, work, full, now)
+
+    rig.world.operation_service._fail = for_the_quota  # type: ignore[method-assign]
+    rig.faults.add(Fault(kind="operation_fails", times=None))
+
+    row = copied(rig, rig.add_image())
+
+    assert (row.state, copy_operations(rig)) == (State.FAILED, 5)
+    assert "no more are tried" in row.reason

@@ -142,7 +142,7 @@ class TestTheOperation:
         moved, effects = advance(copy(), OperationSeen(full), NOW)
 
         assert (moved.state, moved.step) == (State.WAITING_FOR_ROOM, Step.CHECK_ROOM)
-        assert (moved.generation, moved.failures, moved.quota_refused) == (2, 0, True)
+        assert (moved.generation, moved.failures, moved.quota_refused) == (2, 1, True)
         assert measured(effects) == {"WaitingForRoom"}
 
     def test_the_first_not_founds_are_not_yet(self) -> None:
@@ -332,7 +332,7 @@ STEPS_OF: dict[State, list[Step]] = {
     State.WAITING_FOR_SOURCE: [Step.READ_SOURCE],
     State.COPYING: [step for step in Step if step not in {Step.READ_SOURCE, Step.DELETE}],
     State.WAITING_TO_RETRY: [Step.FIND_BY_NAME, Step.CHECK_ROOM, Step.SUBMIT],
-    State.WAITING_FOR_ROOM: [Step.CHECK_ROOM, Step.SUBMIT],
+    State.WAITING_FOR_ROOM: [Step.CHECK_ROOM, Step.SUBMIT, Step.FIND_BY_NAME],
     State.RETIRING: [Step.DELETE, Step.READ_OPERATION, Step.READ_IMAGE],
 }
 
@@ -345,6 +345,7 @@ def situations(draw: st.DrawFn) -> tuple[Copy, Observation]:
     return copy(
         state=state,
         step=step,
+        reason="as it was",
         missing_looks=draw(st.integers(0, FORGIVEN_MISSES)),
         failures=draw(st.integers(0, MOST_FAILURES - 1)),
         deadline_at=NOW + timedelta(seconds=draw(st.sampled_from([-1, 0, 1, 40000]))),

@@ -217,14 +217,15 @@ def _operation_failed(copy: Copy, operation: Operation, now: datetime) -> Move:
             )
         return _stay(copy, reason, now)
     again = again.model_copy(update={"step": Step.CHECK_ROOM, "desktop_image_id": None})
-    if next_step is NextStep.PARK:
-        return _quota_refused(again.model_copy(update={"failures": copy.failures}), reason, now)
+    if next_step is NextStep.PARK and again.failures < MOST_FAILURES:
+        # Counted all the same: a service that takes every request and fails it would never let the wait end.
+        return _quota_refused(again, reason, now)
     if next_step is NextStep.WAIT:
         again = again.model_copy(update={"failures": copy.failures})
         return _wait(_enter(again, State.WAITING_TO_RETRY, now), now, reason, hint=schedule.retry_pause(1))
     if next_step is NextStep.RETRY and again.failures < MOST_FAILURES:
         return _wait(_enter(again, State.WAITING_TO_RETRY, now), now, reason, hint=schedule.retry_pause(again.failures))
-    if next_step is NextStep.RETRY:
+    if next_step in {NextStep.RETRY, NextStep.PARK}:
         reason = f"{reason} ({again.failures} operations have failed, no more are tried)"
     return _end(copy, State.FAILED, reason, now)
 
@@ -287,17 +288,22 @@ def _submit_failed(copy: Copy, error: CloudDesktopError, reason: str, now: datet
         case NextStep.PARK:
             return _quota_refused(copy, reason, now)
         case NextStep.WAIT:
-            waiting = _enter(copy, State.WAITING_TO_RETRY, now)
+            waiting = _wait_to_retry(copy, now)
             return _wait(waiting, now, reason, hint=error.retry_after, effects=_throttled(error))
         case NextStep.RETRY:
             # The request may have taken effect: look for the image first, in case the key has been forgotten as well.
-            waiting = _enter(copy.model_copy(update={"step": Step.FIND_BY_NAME}), State.WAITING_TO_RETRY, now)
+            waiting = _wait_to_retry(copy.model_copy(update={"step": Step.FIND_BY_NAME}), now)
             return _wait(waiting, now, reason, hint=error.retry_after)
         case _ if _may_be_about_labels(error) and copy.labels and not copy.labels_refused:
             bare = copy.model_copy(update={"labels_refused": True})
-            return _proceed(bare, now, Step.SUBMIT, State.COPYING, f"trying without labels and description: {reason}")
+            return _proceed(bare, now, Step.SUBMIT, copy.state, f"trying without labels and description: {reason}")
         case _:
             return _end(copy, State.FAILED, reason, now)
+
+
+def _wait_to_retry(copy: Copy, now: datetime) -> Copy:
+    """Enter the wait, unless the copy waits for room: that goes on, with its deadline, until a request is taken."""
+    return copy if copy.state is State.WAITING_FOR_ROOM else _enter(copy, State.WAITING_TO_RETRY, now)
 
 
 def _may_be_about_labels(error: CloudDesktopError) -> bool:
