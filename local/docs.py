@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cloud_desktop import Code, NextStep, classify
+from cloud_desktop.errors import api_error_class
+from cloud_desktop.retries import is_passing
 from image_pipeline.policy import Policy, Quota, Retention, Route, Source, Target
 from image_pipeline.settings import VARIABLES
 from image_pipeline.state_machine import MOST_FAILURES
@@ -22,12 +24,12 @@ _END = "<!-- end -->"
 _AFTER_AN_OPERATION = {
     NextStep.RETRY: f"a new generation after 1, 2, 4, 8 minutes; `FAILED` after {MOST_FAILURES} failures",
     NextStep.WAIT: "tried again after a minute, without counting as a failure",
-    NextStep.PARK: "waits for room",
+    NextStep.PARK: f"a new generation once there is room; `FAILED` after {MOST_FAILURES} failures",
     NextStep.DROP: "`FAILED`",
     NextStep.STOP: "`FAILED`",
 }
 _AFTER_A_CALL = {
-    NextStep.RETRY: "tried again in the same call, then after the next wait; the same idempotency key",
+    NextStep.RETRY: "tried again after the next wait, with the same idempotency key",
     NextStep.WAIT: "waits as long as the service asks and tries again; never a failure",
     NextStep.PARK: "waits for room",
     NextStep.DROP: "`FAILED` where the copy is asked for; the first three of a fresh operation or image are forgiven",
@@ -67,11 +69,17 @@ def failures_table() -> str:
     rows: list[tuple[str, str, str]] = []
     for code in Code:
         if code is not Code.OK:
-            step = classify(code, "", [])
-            rows.append((f"{code.value} {code.name}", _AFTER_A_CALL[step], _AFTER_AN_OPERATION[step]))
+            after_an_operation = _AFTER_AN_OPERATION[classify(code, "", [])]
+            rows.append((f"{code.value} {code.name}", _after_a_call(code), after_an_operation))
     full = "8, 9 that speak of an image quota"
     rows.append((full, _AFTER_A_CALL[NextStep.PARK], _AFTER_AN_OPERATION[NextStep.PARK]))
     return _table(("code", "answered to a call", "error of a finished operation"), rows)
+
+
+def _after_a_call(code: Code) -> str:
+    error = api_error_class(code)(code, "", http_status=500, method="POST", path="/")
+    again = _AFTER_A_CALL[error.next_step]
+    return f"tried again at once, up to three times; then {again}" if is_passing(error) else again
 
 
 TABLES: dict[str, Callable[[], str]] = {
