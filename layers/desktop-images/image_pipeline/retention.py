@@ -124,18 +124,21 @@ class _Case:
     yields: bool = True
     """Whether nothing stands against its going but what gives way to a copy that needs room."""
 
-    def find(self, verdict: Verdict, reason: str, *, yields: bool = False) -> None:
-        """Take down what a rule says; DELETE speaks for going, everything else against it."""
+    def agree(self, reason: str) -> None:
+        """Take down what speaks for its going."""
         self.reasons += (reason,)
-        if verdict is not Verdict.DELETE:
-            self.yields = self.yields and yields
-            if _STRENGTH[verdict] < _STRENGTH[self.verdict]:
-                self.verdict = verdict
+
+    def oppose(self, verdict: Verdict, reason: str, *, yields: bool = False) -> None:
+        """Take down what speaks against its going."""
+        self.reasons += (reason,)
+        self.yields = self.yields and yields
+        if _STRENGTH[verdict] < _STRENGTH[self.verdict]:
+            self.verdict = verdict
 
     def set_aside(self, verdict: Verdict, reason: str) -> None:
         """Take down why the image takes no part in its group."""
         self.ranked = False
-        self.find(verdict, reason)
+        self.oppose(verdict, reason)
 
 
 class _Rules(NamedTuple):
@@ -263,30 +266,31 @@ def _protect(case: _Case, row: Copy | None, pins: Iterable[tuple[str, re.Pattern
     labels = case.labels
     pin = labels.get(PINNED)
     if pin is not None and pin.strip().lower() not in _NOT_A_PIN:
-        case.find(Verdict.PROTECTED, f"pinned by label {PINNED}={pin}")
+        case.oppose(Verdict.PROTECTED, f"pinned by label {PINNED}={pin}")
     if row and row.pinned:
-        case.find(Verdict.PROTECTED, "pinned in the ledger")
+        case.oppose(Verdict.PROTECTED, "pinned in the ledger")
     ids, name = (case.image_id, case.source_image_id), case.name
     for entry, pattern in pins:
         if entry in ids or pattern.match(name):
-            case.find(Verdict.PROTECTED, f"pinned by the policy: {entry}")
+            case.oppose(Verdict.PROTECTED, f"pinned by the policy: {entry}")
     if KEEP_UNTIL in labels:
-        case.find(*_kept_until(labels[KEEP_UNTIL], now))
+        _keep_until(case, labels[KEEP_UNTIL], now)
     if row and row.retire_refused is not None:
-        case.find(Verdict.PROTECTED, f"the service refused to delete it: {row.retire_refused}")
+        case.oppose(Verdict.PROTECTED, f"the service refused to delete it: {row.retire_refused}")
 
 
-def _kept_until(value: str, now: datetime) -> tuple[Verdict, str]:
+def _keep_until(case: _Case, value: str, now: datetime) -> None:
     try:
         last_day = date.fromisoformat(value) if _DAY.fullmatch(value) else None
     except ValueError:
         last_day = None
     label = f"label {KEEP_UNTIL}={value}"
     if last_day is None:
-        return Verdict.PROTECTED, f"{label} is not a date YYYY-MM-DD, so it holds; correct or remove it"
-    if now.date() <= last_day:
-        return Verdict.PROTECTED, f"{label}: kept to the end of that day, UTC"
-    return Verdict.DELETE, f"{label}: that day is over"
+        case.oppose(Verdict.PROTECTED, f"{label} is not a date YYYY-MM-DD, so it holds; correct or remove it")
+    elif now.date() <= last_day:
+        case.oppose(Verdict.PROTECTED, f"{label}: kept to the end of that day, UTC")
+    else:
+        case.agree(f"{label}: that day is over")
 
 
 def _judge_group(ranked: Sequence[_Case], rules: _Rules, now: datetime) -> None:
@@ -295,32 +299,32 @@ def _judge_group(ranked: Sequence[_Case], rules: _Rules, now: datetime) -> None:
     floor = rules.retention.floor
     for rank, case in enumerate(ranked, start=1):
         if rank == 1:
-            case.find(Verdict.KEEP, "the newest ACTIVE of its family")
+            case.oppose(Verdict.KEEP, "the newest ACTIVE of its family")
         elif case is copied_last:
-            case.find(Verdict.KEEP, "the last one copied of its family, though not the newest")
+            case.oppose(Verdict.KEEP, "the last one copied of its family, though not the newest")
         if rank <= floor:
             place = f"{_ordinal(rank)} newest of {len(ranked)} ACTIVE in its family"
-            case.find(Verdict.KEEP, f"{place}, floor {floor}")
+            case.oppose(Verdict.KEEP, f"{place}, floor {floor}")
         _judge_age(case, now - (case.age_from or now), rank, rules)
 
 
 def _judge_age(case: _Case, age: timedelta, rank: int, rules: _Rules) -> None:
     days = f"ACTIVE for {_days(age)} days"
     if age < rules.min_age:
-        case.find(Verdict.KEEP, f"{days}, less than min_age_days {rules.retention.min_age_days:g}")
+        case.oppose(Verdict.KEEP, f"{days}, less than min_age_days {rules.retention.min_age_days:g}")
     else:
-        case.find(Verdict.DELETE, f"{days}, min_age_days {rules.retention.min_age_days:g}")
+        case.agree(f"{days}, min_age_days {rules.retention.min_age_days:g}")
     too_old = age > rules.max_age
     if too_old:
-        case.find(Verdict.DELETE, f"{days}, more than max_age_days {rules.retention.max_age_days:g}")
+        case.agree(f"{days}, more than max_age_days {rules.retention.max_age_days:g}")
     keep_last = rules.retention.keep_last
     place = f"{_ordinal(rank)} newest of its family"
     if rank > keep_last:
-        case.find(Verdict.DELETE, f"{place}, beyond keep_last {keep_last}")
+        case.agree(f"{place}, beyond keep_last {keep_last}")
     elif too_old:
-        case.find(Verdict.DELETE, f"{place}, within keep_last {keep_last}, which max_age_days overrules")
+        case.agree(f"{place}, within keep_last {keep_last}, which max_age_days overrules")
     else:
-        case.find(Verdict.KEEP, f"{place}, within keep_last {keep_last}", yields=True)
+        case.oppose(Verdict.KEEP, f"{place}, within keep_last {keep_last}", yields=True)
 
 
 def _postpone(cases: Iterable[_Case], policy: Policy) -> None:
@@ -334,8 +338,11 @@ def _postpone(cases: Iterable[_Case], policy: Policy) -> None:
         _sort_newest_first(members)
         of_all = f"oldest of {len(members)} that may go, max_deletions {cap} in one run"
         for number, case in enumerate(reversed(members), start=1):
-            verdict = Verdict.DELETE if number <= cap else Verdict.POSTPONED
-            case.find(verdict, f"{_ordinal(number)} {of_all}", yields=True)
+            place = f"{_ordinal(number)} {of_all}"
+            if number <= cap:
+                case.agree(place)
+            else:
+                case.oppose(Verdict.POSTPONED, place, yields=True)
 
 
 def _judgement(case: _Case) -> Judgement:
